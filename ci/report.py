@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What people and machines read after a run: summary.txt, KTAP, JUnit, a verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+import ktap
+from ktap import Result
+
+
+@dataclass
+class Level:
+    """One level's run: its results and the folder with its logs."""
+
+    name: str
+    folder: Path
+    results: list[Result]
+    reused: str  # when it ran, if an earlier run's results are taken
+
+
+def table(levels: list[Level]) -> list[str]:
+    """Totals by lane and level."""
+    shown = ["pass", "skip", "fail", "timeout", "splat"]
+    rest = [status for status in ktap.STATUSES if status not in shown]
+    rows = [["lane", "level", *shown, "lost", ""]]
+    lanes = dict.fromkeys(result.lane for level in levels for result in level.results)
+    for lane in lanes:
+        for level in levels:
+            counts = ktap.count([r for r in level.results if r.lane == lane])
+            numbers = [counts.get(s, 0) for s in shown] + [sum(counts.get(s, 0) for s in rest)]
+            when = f"(ran {level.reused})" if level.reused else ""
+            rows.append([lane, level.name, *map(str, numbers), when])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in (0, 1, 8) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def lost(levels: list[Level]) -> list[str]:
+    """Why a level has no results for some of its tests, if that is so."""
+    lines = []
+    for level in levels:
+        for result in level.results:
+            if result.status in ("hang", "panic", "boot", "not-run"):
+                lines.append(f"{level.name}: {result.status} {result.name}: {result.note}")
+                break
+    return lines
+
+
+def summary(what: dict[str, object], base: Level, stack: Level) -> tuple[str, list[str]]:
+    """The text for people, and the names of the results that got worse."""
+    pairs = ktap.worse(base.results, stack.results)
+    before = {(r.lane, r.name): r.status for r in base.results}
+    known = [
+        r
+        for r in stack.results
+        if r.status not in ("pass", "skip") and before.get((r.lane, r.name)) == r.status
+    ]
+    lines = [f"{key:8} {value}" for key, value in what.items()] + [""]
+    lines += table([base, stack]) + [""]
+    lines += [f"lost     {line}" for line in lost([base, stack])]
+    lines += [f"known    {r.lane} {r.name}: {r.status} on the base too" for r in known]
+    worse = []
+    for old, new in pairs:
+        worse.append(f"{new.lane} {new.name}")
+        was = old.status if old else "not there"
+        lines.append(f"worse    {new.lane} {new.name}: {was} -> {new.status}: {new.note}")
+    passed = ktap.count(stack.results).get("pass", 0)
+    if not passed:
+        worse.append("no test passed")
+        lines.append("worse    no test passed on the stack: nothing was shown")
+    lines.append(f"verdict  {'WORSE: ' + ', '.join(worse) if worse else 'nothing got worse'}")
+    return "\n".join(lines) + "\n", worse
+
+
+def junit(levels: list[Level]) -> bytes:
+    """All results as JUnit; a failure that the base has too counts as skipped."""
+    before = {(r.lane, r.name): r.status for r in levels[0].results}
+    root = ET.Element("testsuites")
+    for level in levels:
+        for lane in dict.fromkeys(r.lane for r in level.results):
+            results = [r for r in level.results if r.lane == lane]
+            suite = ET.SubElement(root, "testsuite", name=f"{level.name}.{lane}")
+            failures = skipped = 0
+            for result in results:
+                case = ET.SubElement(
+                    suite, "testcase", classname=f"{level.name}.{lane}", name=result.name
+                )
+                known = before.get((lane, result.name)) == result.status
+                if result.status == "skip" or (result.status != "pass" and known):
+                    skipped += 1
+                    note = result.note if result.status == "skip" else f"known: {result.status}"
+                    ET.SubElement(case, "skipped", message=note)
+                elif result.status != "pass":
+                    failures += 1
+                    ET.SubElement(case, "failure", type=result.status, message=result.note)
+                log = "\n".join(result.log + result.kernel)
+                if log:
+                    printable = "".join(c if c.isprintable() or c == "\n" else "?" for c in log)
+                    ET.SubElement(case, "system-out").text = printable
+            suite.set("tests", str(len(results)))
+            suite.set("failures", str(failures))
+            suite.set("skipped", str(skipped))
+    ET.indent(root)
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def write(folder: Path, what: dict[str, object], base: Level, stack: Level) -> Path:
+    """Write the report into folder, in place of an older one, and return it."""
+    new = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        for level in (base, stack):
+            for log in ("ktap", "console"):
+                shutil.copy(level.folder / log, new / f"{level.name}.{log}")
+        text, worse = summary(what, base, stack)
+        (new / "summary.txt").write_text(f"{text}report   {folder}\n")
+        (new / "junit.xml").write_bytes(junit([base, stack]))
+        (new / "verdict.json").write_text(json.dumps({**what, "worse": worse}, indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return folder

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What every script here shares: where things are, and how they speak.
+# Results go to stdout (a path, a table), everything else to stderr.
+
+set -Eeuo pipefail
+shopt -s inherit_errexit
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+verb=$(basename "$0")
+BASE=${BASE:-v6.12}
+AVIC_CACHE=${AVIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/avic}
+JOBS=${JOBS:-$(nproc)}
+V=${V:-}
+
+say() {
+	printf '%4ds  %s: %s\n' "$SECONDS" "$verb" "$*" >&2
+}
+
+# fail STATUS MESSAGE: 1 is a failed check, 2 is wrong use or a missing tool.
+fail() {
+	printf '%s: %s\n' "$verb" "$2" >&2
+	exit "$1"
+}
+
+# broke WHAT [HINT]: a step broke off; a full disk is the likely and silent cause.
+broke() {
+	local free
+	free=$(df --output=avail --block-size=1K "$AVIC_CACHE" | tail --lines=1)
+	[[ $free -gt 1024 ]] || fail 1 "$1 broke off: the disk is full at $AVIC_CACHE: make room and run again"
+	fail 1 "$1 broke off: ${2:-see above, mend it and run again}"
+}
+
+# A failure that no line here expected still says what and where.
+unexpected() {
+	[[ $BASH_SUBSHELL -gt 0 ]] || broke "'$3' (${1##*/} line $2)"
+}
+trap 'unexpected "${BASH_SOURCE[0]}" $LINENO "$BASH_COMMAND"' ERR
+
+# Run a long command with its output in a log, shown as well if V=1 asks for
+# it; on failure the last lines are shown, because nobody opens a log first.
+logged() {
+	local log=$1
+	shift
+	mkdir -p "$(dirname "$log")"
+	if [[ -n $V ]]; then
+		"$@" 2>&1 | tee "$log" >&2
+	elif ! "$@" >"$log" 2>&1; then
+		tail --lines=15 "$log" >&2
+		return 1
+	fi
+}
+
+patches=$top/patches/$BASE
+base_file=$patches/base
+
+need_base() {
+	[[ -f $base_file ]] ||
+		fail 2 "no base '$BASE': patches/ has $(cd "$top/patches" && printf '%s ' */); set BASE="
+}
+
+# base_field NAME: one field of the base file.
+base_field() {
+	sed --quiet "s/^$1: *//p" "$base_file"
+}
+
+# One file or folder either is there whole or is not there: what is made aside
+# carries this process's number, and goes when the script ends before renaming.
+aside=()
+cleanup() {
+	local path
+	for path in "${aside[@]}"; do
+		rm --recursive --force -- "$path"
+	done
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/apply: exact, or refused with the place named and the tree as it was."""
+
+from toy import Toy, edit, git
+
+
+class Apply(Toy):
+    def test_one_commit_a_patch(self) -> None:
+        repo = self.make_stack()
+        git(repo, "checkout", "--quiet", "-B", "stack", "base")
+        self.script("apply", RESET="1")
+        subjects = git(repo, "log", "--reverse", "--format=%s", "base..stack")
+        self.assertEqual(
+            subjects.split("\n"), [f"KVM: SVM: Toy {n}" for n in ("one", "two", "three")]
+        )
+        self.assertIn("changed line 40", (repo / "arch/x86/kvm/x86.c").read_text())
+
+    def test_same_commits_every_time(self) -> None:
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        first = git(repo, "rev-parse", "stack")
+        self.script("apply")
+        self.assertEqual(git(repo, "rev-parse", "stack"), first)
+
+    def test_users_tree_is_left_alone(self) -> None:
+        before = sorted((p, p.stat().st_mtime_ns) for p in self.tree.rglob("*"))
+        self.make_stack()
+        self.script("apply", RESET="1")
+        self.assertEqual(sorted((p, p.stat().st_mtime_ns) for p in self.tree.rglob("*")), before)
+
+    def test_offset_is_fine(self) -> None:
+        self.make_stack()
+        edit(self.tree / "arch/x86/kvm/x86.c", "line 1 of", "new line\nline 1 of")
+        git(self.tree, "commit", "--quiet", "--all", "--message=moved")
+        self.script("apply")
+
+    def test_fuzz_is_refused(self) -> None:
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        edit(self.tree / "arch/x86/kvm/x86.c", "line 38 of", "other line 38 of")
+        git(self.tree, "commit", "--quiet", "--all", "--message=context")
+        error = self.refused("apply", 1, "0003-toy-three.patch", "arch/x86/kvm/x86.c, hunk 1 of 1")
+        self.assertIn("-line 38 of x86.c\n+other line 38 of x86.c", error)
+        new = next(p for p in repo.parent.iterdir() if p != repo)
+        self.assertEqual(git(new, "status", "--porcelain"), "")
+        self.assertEqual(git(new, "branch", "--list", "stack"), "")
+        self.assertEqual(git(new, "worktree", "list").count("\n"), 0)
+
+    def test_failure_leaves_the_old_stack(self) -> None:
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        before = git(repo, "rev-parse", "HEAD")
+        edit(self.patches / "0002-toy-two.patch", " line 9 of", " line nine of")
+        self.refused("apply", 1, "0002-toy-two.patch does not apply", "svm/avic.c, hunk 1")
+        self.assertEqual(git(repo, "rev-parse", "HEAD", "stack"), f"{before}\n{before}")
+        self.assertEqual(git(repo, "status", "--porcelain"), "")
+
+    def test_truncated_in_a_hunk(self) -> None:
+        self.make_stack()
+        patch = self.patches / "0001-toy-one.patch"
+        patch.write_text("\n".join(patch.read_text().split("\n")[:-4]))
+        self.refused("apply", 1, "0001-toy-one.patch is corrupt", "x86.c, hunk 1")
+
+    def test_truncated_after_a_file(self) -> None:
+        repo = self.make_stack()
+        edit(repo / "arch/x86/kvm/svm/avic.c", "line 20 of", "changed line 20 of")
+        git(repo, "commit", "--quiet", "--all", "--amend", "--no-edit")
+        self.script("refresh")
+        patch = self.patches / "0003-toy-three.patch"
+        patch.write_text(patch.read_text().rpartition("diff --git")[0])
+        self.refused("apply", 1, "0003-toy-three.patch is truncated or edited", "2 files", "1 file")
+
+    def test_edited_by_hand(self) -> None:
+        self.make_stack()
+        edit(self.patches / "0001-toy-one.patch", "\n+changed", "\n+more\n+changed")
+        self.refused("apply", 1, "0001-toy-one.patch is corrupt")
+
+    def test_not_a_patch(self) -> None:
+        self.make_stack()
+        (self.patches / "0002-toy-two.patch").write_text("nothing\n")
+        self.refused("apply", 1, "0002-toy-two.patch is no git patch")
+
+    def test_entry_without_file(self) -> None:
+        self.make_stack()
+        (self.patches / "0002-toy-two.patch").unlink()
+        self.refused("apply", 1, "series names 0002-toy-two.patch")
+
+    def test_file_without_entry(self) -> None:
+        self.make_stack()
+        edit(self.patches / "series", "0002-toy-two.patch\n", "")
+        self.refused("apply", 1, "0002-toy-two.patch is not in patches/toy/series")
+
+    def test_order_and_numbers_disagree(self) -> None:
+        self.make_stack()
+        edit(self.patches / "series", "0002-toy-two.patch\n", "")
+        (self.patches / "series").open("a").write("0002-toy-two.patch\n")
+        self.refused("apply", 1, "order of its numbers", "refresh")
+
+    def test_unknown_base(self) -> None:
+        self.refused("apply", 2, "no base 'v9.9'", BASE="v9.9")
+
+    def test_commits_that_patches_lack_are_kept(self) -> None:
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        edit(repo / "arch/x86/kvm/x86.c", "line 50 of", "changed line 50 of")
+        git(repo, "commit", "--quiet", "--all", "--message=KVM: SVM: Toy four")
+        self.refused("apply", 1, "commits that patches/toy lacks", "scripts/refresh", "RESET=1")
+        self.script("apply", RESET="1")
+        self.assertEqual(git(repo, "log", "-1", "--format=%s"), "KVM: SVM: Toy three")
+
+    def test_uncommitted_changes_are_kept(self) -> None:
+        repo = self.make_stack()
+        edit(repo / "arch/x86/kvm/x86.c", "line 50 of", "changed line 50 of")
+        self.refused("apply", 1, "uncommitted changes", "commit them")
+        self.refused("refresh", 1, "uncommitted changes", "commit them")
+        self.assertIn("changed line 50", (repo / "arch/x86/kvm/x86.c").read_text())
+
+    def test_interrupt_at_any_time(self) -> None:
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        done = git(repo, "rev-parse", "stack")
+        cut = 0
+        for tenth in range(12):
+            git(repo, "checkout", "--quiet", "-B", "stack", "base")
+            cut += self.interrupted("apply", tenth / 12, RESET="1")
+            self.assertEqual(git(repo, "status", "--porcelain"), "")
+            self.assertIn(git(repo, "rev-parse", "stack"), (git(repo, "rev-parse", "base"), done))
+        self.assertGreater(cut, 2, "no run was cut short: the test showed nothing")
+        self.script("apply", RESET="1")
+        self.assertEqual(git(repo, "rev-parse", "stack"), done)

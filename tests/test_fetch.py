@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/fetch: a base is whole or not there, whatever happens on the way."""
+
+import os
+import random
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+from mirror import Key, Mirror
+from toy import Toy, edit, git
+
+
+class FetchTree(Toy):
+    def test_clean_tree(self) -> None:
+        repo = Path(self.script("fetch").stdout.strip())
+        self.assertEqual(git(repo, "rev-parse", "base"), git(self.tree, "rev-parse", "HEAD"))
+        self.assertTrue(repo.is_relative_to(self.cache))
+
+    def test_not_a_kernel_tree(self) -> None:
+        self.refused("fetch", 2, "is not a kernel tree", TREE="/usr")
+        self.refused("fetch", 2, "is not a kernel tree", TREE="/nonexistent")
+
+    def test_not_a_git_tree(self) -> None:
+        shutil.rmtree(self.tree / ".git")
+        self.refused("fetch", 2, "is not a git tree")
+
+    def test_uncommitted_changes(self) -> None:
+        edit(self.tree / "Kconfig", "toy", "edited")
+        self.refused("fetch", 2, "has uncommitted changes")
+        self.assertFalse((self.cache / "base").exists())
+
+
+class FetchDebian(Toy):
+    """Like a machine whose apt knows one mirror, the toy one."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.key = Key()
+        cls.addClassCleanup(cls.key.close)
+
+    def setUp(self) -> None:
+        super().setUp()
+        # Something that takes a moment to unpack and does not compress away.
+        noise = random.Random(1).randbytes(4 << 20)
+        (self.tree / "noise").write_bytes(noise)
+        self.mirror = Mirror(self.root, self.tree, self.key)
+        self.addCleanup(self.mirror.close)
+        self.env = {"BASE": "toy", "TREE": "", "AVIC_CACHE": str(self.cache)}
+        self.env["AVIC_KEYRING"] = str(self.key.keyring)
+        self.machine(self.mirror.uri)
+
+    def machine(self, uri: str) -> None:
+        """Point the machine's own apt at a mirror."""
+        apt = self.root / "apt"
+        (apt / "lists").mkdir(parents=True, exist_ok=True)
+        (apt / "sources.list").write_text(f"deb {uri} bookworm main\n")
+        (apt / "apt.conf").write_text(
+            f'Dir::Etc::SourceList "{apt}/sources.list";\nDir::Etc::SourceParts "/dev/null";\n'
+            f'Dir::State::Lists "{apt}/lists";\nAcquire::Retries "0";\n'
+        )
+        self.env["APT_CONFIG"] = str(apt / "apt.conf")
+
+    def check(self, folder: str, version: str) -> None:
+        repo = Path(folder.strip())
+        self.assertEqual(repo.name, version)
+        self.assertEqual(git(repo, "log", "--format=%s", "base"), f"linux-source-toy {version}")
+        self.assertEqual(git(repo, "status", "--porcelain"), "")
+        self.assertEqual((repo / "noise").stat().st_size, 4 << 20)
+
+    def nothing_half_written(self) -> None:
+        for repo in self.cache.glob("base/toy/[0-9]*"):
+            self.check(str(repo), repo.name)
+        self.assertEqual(list(self.cache.glob("base/toy/.new*")), [])
+
+    def test_base_from_debian(self) -> None:
+        self.check(self.script("fetch").stdout, "1.0-1")
+
+    def test_second_time_needs_no_network(self) -> None:
+        self.script("fetch")
+        self.machine("http://127.0.0.1:9/debian")
+        self.check(self.script("fetch").stdout, "1.0-1")
+
+    def test_newest_in_range(self) -> None:
+        self.mirror.add("1.10-1", self.tree)
+        self.mirror.add("1.9-1", self.tree)
+        self.mirror.add("2.0-1", self.tree)
+        self.check(self.script("fetch").stdout, "1.10-1")
+
+    def test_update_takes_what_came_since(self) -> None:
+        self.script("fetch")
+        self.mirror.add("1.1-1", self.tree)
+        self.check(self.script("fetch").stdout, "1.0-1")
+        self.check(self.script("fetch", UPDATE="1").stdout, "1.1-1")
+
+    def test_none_in_range(self) -> None:
+        edit(self.patches / "base", "Range: 1.*", "Range: 3.*")
+        self.refused("fetch", 1, "Debian has no linux-source-toy 3.*", "TREE=")
+
+    def test_no_mirror(self) -> None:
+        (self.root / "apt/sources.list").write_text("")
+        self.refused("fetch", 2, "no Debian mirror in this machine's apt", "TREE=")
+
+    def test_no_network(self) -> None:
+        self.machine("http://127.0.0.1:9/debian")
+        self.refused("fetch", 1, "cannot read Debian's package lists", "check the network")
+        self.nothing_half_written()
+
+    def test_wrong_signature(self) -> None:
+        edit(self.mirror.www / "debian/dists/bookworm/InRelease", "Suite: stable", "Suite: other")
+        self.refused("fetch", 1, "cannot read Debian's package lists")
+        self.nothing_half_written()
+
+    def test_package_is_not_what_was_signed(self) -> None:
+        deb = next((self.mirror.www / "debian/pool").iterdir())
+        deb.write_bytes(deb.read_bytes()[:-1] + b"x")
+        self.refused("fetch", 1, "download of linux-source-toy 1.0-1")
+        self.nothing_half_written()
+
+    def test_broken_download_resumes(self) -> None:
+        self.mirror.cuts = [1 << 20] * 3  # apt itself tries three times
+        self.refused("fetch", 1, "broke off: run again, it resumes")
+        self.nothing_half_written()
+        self.check(self.script("fetch").stdout, "1.0-1")
+        self.assertEqual(self.mirror.ranges[-1:], [f"bytes={3 << 20}-"])
+
+    def test_truncated_tarball(self) -> None:
+        (self.tree / "linux-source-toy.tar.xz").write_bytes(b"\xfd7zXZ\0 and no more")
+        stub = self.root / "bin"
+        stub.mkdir()
+        # dpkg-deb unpacks, and the tarball is then not all there.
+        (stub / "dpkg-deb").write_text(
+            '#!/bin/sh\n/usr/bin/dpkg-deb "$@" && truncate --size=1M "$3"/usr/src/*.xz\n'
+        )
+        (stub / "dpkg-deb").chmod(0o755)
+        self.refused("fetch", 1, "unpacking", PATH=f"{stub}:{os.environ['PATH']}")
+        self.nothing_half_written()
+        self.check(self.script("fetch").stdout, "1.0-1")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small file system")
+    def test_full_disk(self) -> None:
+        self.cache.mkdir()
+        for size in ("64K", "5M", "10M"):
+            with self.subTest(size=size):
+                subprocess.run(
+                    ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.cache], check=True
+                )
+                try:
+                    self.refused("fetch", 1, "full")
+                    self.nothing_half_written()
+                finally:
+                    subprocess.run(["umount", self.cache], check=True)
+        self.check(self.script("fetch").stdout, "1.0-1")
+
+    def test_interrupt_at_any_time(self) -> None:
+        cut = 0
+        for step in range(12):
+            shutil.rmtree(self.cache / "base", ignore_errors=True)
+            cut += self.interrupted("fetch", 0.1 + step / 8)
+            self.nothing_half_written()
+        self.assertGreater(cut, 4, "no run was cut short: the test showed nothing")
+        self.check(self.script("fetch").stdout, "1.0-1")

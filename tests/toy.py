@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A toy kernel tree, a toy stack on it and a copy of our scripts to drive there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+
+BASE_FILE = """\
+Package: linux-source-toy
+Range: 1.*
+Suites: bookworm
+"""
+
+# Distinct lines, so that a hunk's context can only be in one place.
+X86_C = "".join(f"line {n} of x86.c\n" for n in range(1, 61))
+AVIC_C = "".join(f"line {n} of avic.c\n" for n in range(1, 31))
+
+
+class Toy(unittest.TestCase):
+    """Makes self.project (our scripts and patches/toy), self.tree and a cache."""
+
+    def setUp(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="avic-toy."))
+        self.addCleanup(shutil.rmtree, self.root)
+        self.cache = self.root / "cache"
+        self.project = self.root / "project"
+        self.patches = self.project / "patches" / "toy"
+        shutil.copytree(TOP / "scripts", self.project / "scripts")
+        self.patches.mkdir(parents=True)
+        (self.patches / "base").write_text(BASE_FILE)
+        (self.patches / "series").write_text("# toy stack\n")
+        self.tree = self.root / "tree"
+        self.make_tree(self.tree)
+        self.env = {"BASE": "toy", "TREE": str(self.tree), "AVIC_CACHE": str(self.cache)}
+
+    @staticmethod
+    def make_tree(tree: Path) -> None:
+        """A git tree that passes for a kernel."""
+        (tree / "arch/x86/kvm/svm").mkdir(parents=True)
+        (tree / "Kconfig").write_text("mainmenu toy\n")
+        (tree / "arch/x86/kvm/x86.c").write_text(X86_C)
+        (tree / "arch/x86/kvm/svm/avic.c").write_text(AVIC_C)
+        git(tree, "init", "--quiet")
+        git(tree, "add", "--all")
+        git(tree, "commit", "--quiet", "--message=toy")
+
+    def make_stack(self) -> Path:
+        """Three commits on the toy base, refreshed into patches/toy; returns the repository."""
+        repo = Path(self.script("apply").stdout.strip())
+        for number, (path, line, slug) in enumerate(
+            [("x86.c", 10, "one"), ("svm/avic.c", 10, "two"), ("x86.c", 40, "three")]
+        ):
+            edit(repo / "arch/x86/kvm" / path, f"line {line} of", f"changed line {line} of")
+            git(repo, "commit", "--quiet", "--all", f"--message=KVM: SVM: Toy {slug}\n\nWhy.")
+        self.script("refresh")
+        return repo
+
+    def script(
+        self, name: str, status: int = 0, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run scripts/NAME of the copy and check its exit status."""
+        result = subprocess.run(
+            [self.project / "scripts" / name],
+            env=os.environ | self.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.assertEqual(
+            result.returncode, status, f"{name}: {result.stdout}\n{result.stderr}"
+        )
+        return result
+
+    def refused(self, name: str, status: int, *words: str, **env: str) -> str:
+        """Run a script that must refuse, in one line that has all the words."""
+        error = self.script(name, status, **env).stderr
+        said = [line for line in error.splitlines() if line.startswith(f"{name}: ")]
+        self.assertEqual(len(said), 1, error)
+        for word in words:
+            self.assertIn(word, said[0])
+        return error
+
+    def interrupted(self, name: str, after: float, **env: str) -> bool:
+        """Start a script, press Ctrl-C after some seconds; whether it was cut short."""
+        process = subprocess.Popen(
+            [self.project / "scripts" / name],
+            env=os.environ | self.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(after)
+        running = process.poll() is None
+        if running:
+            os.killpg(process.pid, signal.SIGINT)
+        # 130 from our handler, -2 if Ctrl-C came before there was one.
+        self.assertIn(process.wait(timeout=60), (0, 130, -2))
+        return running and process.returncode != 0
+
+    def content(self) -> dict[str, str]:
+        """patches/toy as name -> text."""
+        return {path.name: path.read_text() for path in self.patches.iterdir()}
+
+
+def git(tree: Path, *args: str) -> str:
+    """git in tree, as a made-up person, deaf to this machine's settings."""
+    return subprocess.run(
+        ["git", "-C", tree, "-c", "user.name=Toy", "-c", "user.email=toy@localhost", *args],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"GIT_CONFIG_GLOBAL": "/dev/null"},
+    ).stdout.strip()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace the first `old` in a file, which must have it."""
+    text = path.read_text()
+    assert old in text, f"{path} has no '{old}'"
+    path.write_text(text.replace(old, new, 1))
