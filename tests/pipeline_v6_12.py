@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The pipeline on the real v6.12: apply, round trip, build, boot, and what each change does.
+
+Uses the same cache as `make run`, i.e. what is there is not built again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+PATCHES = TOP / "patches/v6.12"
+CACHE = Path(
+    os.environ.get("AVIC_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
+)
+# The user's settings must not change what is tested.
+ENV = {k: v for k, v in os.environ.items() if k not in ("BASE", "TREE", "TESTS", "RERUN", "V")}
+ENV |= {"BASE": "v6.12", "AVIC_CACHE": str(CACHE), "GIT_CONFIG_GLOBAL": "/dev/null"}
+
+sys.path.insert(0, str(TOP / "ci"))
+import ktap  # noqa: E402
+
+RULES = ktap.SplatRules.read(TOP / "ci/splats")
+
+# Selftests that touch what the stack changes, and take seconds.
+SUBSET = "xapic_ipi_test xapic_state_test set_boot_cpu_id svm_int_ctl_test recalc_apic_map_test"
+
+
+def sh(*command: str | Path, cwd: Path | None = None, **env: str) -> str:
+    """Run a command, show its progress, return its stdout; raises if it fails."""
+    result = subprocess.run(
+        command, cwd=cwd, env=ENV | env, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    )
+    if result.returncode:
+        raise AssertionError(f"{command} exited with {result.returncode}:\n{result.stdout}")
+    return result.stdout.strip()
+
+
+def image(level: str) -> Path:
+    """The built kernel, modules and selftests of a level."""
+    return Path(sh(TOP / "ci/build", level))
+
+
+def without_numbers(text: str) -> str:
+    """A patch without line numbers and blob hashes, which follow Debian's point releases."""
+    text = re.sub(r"^@@ -\S+ \+\S+ @@.*$", "@@", text, flags=re.MULTILINE)
+    return re.sub(r"^index \S+", "index", text, flags=re.MULTILINE)
+
+
+class Pipeline(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.repo = Path(sh(TOP / "scripts/apply"))
+
+    def scratch(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="avic-pipeline."))
+        self.addCleanup(shutil.rmtree, folder)
+        return folder
+
+    def touched(self) -> list[str]:
+        return sh("git", "-C", self.repo, "diff", "--name-only", "base", "stack").split()
+
+    # Apply and round trip.
+
+    def test_1_git_am_takes_the_files_as_they_are(self) -> None:
+        tree = self.scratch() / "tree"
+        sh("git", "-C", self.repo, "worktree", "add", "--no-checkout", "--detach", tree, "base")
+        try:
+            sh("git", "-C", tree, "read-tree", "HEAD")
+            sh("git", "-C", tree, "-c", "user.name=t", "-c", "user.email=t@localhost",
+               "am", "--quiet", *sorted(PATCHES.glob("*.patch")))  # fmt: skip
+            self.assertEqual(
+                sh("git", "-C", tree, "rev-parse", "HEAD^{tree}"),
+                sh("git", "-C", self.repo, "rev-parse", "stack^{tree}"),
+            )
+        finally:
+            sh("git", "-C", self.repo, "worktree", "remove", "--force", tree)
+
+    def test_1_quilt_takes_them_without_fuzz(self) -> None:
+        tree = self.scratch()
+        archive = ["git", "-C", self.repo, "archive", "--format=tar"]
+        subprocess.run(
+            ["tar", "--extract", f"--directory={tree}"],
+            input=subprocess.check_output([*archive, "base", *self.touched()]),
+            check=True,
+        )
+        sh("quilt", "push", "-a", "--fuzz=0", cwd=tree, QUILT_PATCHES=str(PATCHES))
+        for name in self.touched():
+            with self.subTest(name):
+                self.assertEqual(
+                    (tree / name).read_text(),
+                    subprocess.check_output(
+                        ["git", "-C", self.repo, "show", f"stack:{name}"], text=True
+                    ),
+                )
+
+    def test_1_refresh_changes_nothing(self) -> None:
+        before = {path.name: path.read_bytes() for path in PATCHES.iterdir()}
+        out = sh(TOP / "scripts/refresh")
+        self.assertEqual(out, f"{len(list(PATCHES.glob('*.patch')))} patches in patches/v6.12")
+        self.assertEqual({path.name: path.read_bytes() for path in PATCHES.iterdir()}, before)
+
+    def test_1_nobody_signed_off(self) -> None:
+        for path in PATCHES.glob("*.patch"):
+            with self.subTest(path.name):
+                self.assertNotRegex(path.read_text(), r"(?mi)^(signed-off|reviewed|tested|acked)-by:")
+
+    def test_1_top_level_series_is_the_default_base(self) -> None:
+        self.assertEqual((TOP / "series").resolve(), PATCHES / "series")
+
+    # Build.
+
+    def test_2_base_and_stack_build(self) -> None:
+        for level in ("base", "stack"):
+            built = image(level)
+            for name in ("bzImage", "kvm.ko", "kvm-amd.ko", "selftests/x86_64/xapic_ipi_test"):
+                self.assertGreater((built / name).stat().st_size, 10000, built / name)
+
+    def test_2_nothing_changed_nothing_built(self) -> None:
+        built = image("stack")
+        before = (built / "kvm.ko").stat().st_mtime_ns
+        self.assertEqual((image("stack") / "kvm.ko").stat().st_mtime_ns, before)
+
+    def test_2_interrupted_build_goes_on(self) -> None:
+        built = image("stack")
+        (built / "key").write_text("stale\n")
+        process = subprocess.Popen(
+            [TOP / "ci/build", "stack"],
+            env=ENV,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(2)
+        os.killpg(process.pid, signal.SIGINT)
+        self.assertEqual(process.wait(timeout=60), 130)
+        self.assertEqual((built / "key").read_text(), "stale\n")
+        self.assertNotEqual((image("stack") / "key").read_text(), "stale\n")
+        self.assertEqual(list(built.parent.glob("image.new.*")), [])
+
+    def test_2_lock_and_count_have_a_cache_line(self) -> None:
+        """W4, as pahole sees it, in an object that is built like kvm.ko's."""
+        members = {}
+        for level in ("base", "stack"):
+            image(level)
+            out = self.scratch()
+            source = self.scratch()
+            build = image(level).parent
+            archive = ["git", "-C", str(self.repo), "archive", "--format=tar", level]
+            command = (build / "arch/x86/kvm/svm/.avic.o.cmd").read_text().split(":= ", 1)[1]
+            command = command.split("\n")[0].split(" ; ")[0].replace("ccache ", "")
+            # The command as kbuild ran it, on this level's headers, with -g.
+            subprocess.run(
+                ["tar", "--extract", f"--directory={source}"],
+                input=subprocess.check_output([*archive, "arch/x86", "include", "virt/kvm"]),
+                check=True,
+            )
+            command = command.replace(str(self.repo), str(source))
+            command = re.sub(r" -o \S+ ", f" -g -o {out}/avic.o ", command)
+            command = re.sub(r"-Wp,-MMD,\S+ ", "", command)
+            subprocess.run(command, shell=True, check=True, cwd=build)
+            text = sh("pahole", "--class_name=kvm_arch", f"{out}/avic.o")
+            members[level] = self.layout(text)
+        for level, want_shared in (("base", True), ("stack", False)):
+            lines = members[level]
+            lock_line = lines["apicv_update_lock"]
+            with self.subTest(level):
+                self.assertEqual(want_shared, lines["apicv_inhibit_reasons"] == lock_line)
+        stack = members["stack"]
+        self.assertEqual(
+            sorted(name for name, line in stack.items() if line == stack["apicv_update_lock"]),
+            ["apicv_nr_irq_window_req", "apicv_update_lock"],
+        )
+
+    @staticmethod
+    def layout(text: str) -> dict[str, int]:
+        """Member -> number of the 64-byte line that it starts in, from pahole's listing."""
+        found = re.findall(r"^\t[^\t/{}].*?\b(\w+)(?:\[\d+\])*(?: \S+)?;\s*/\*\s+(\d+)\s+\d+ \*/", text,
+                           re.MULTILINE)  # fmt: skip
+        return {name: int(offset) // 64 for name, offset in found}
+
+    # Boot.
+
+    def run_subset(self, status: int, **env: str) -> tuple[str, dict[str, object]]:
+        result = subprocess.run(
+            [TOP / "ci/run"], env=ENV | env, stdout=subprocess.PIPE, text=True
+        )
+        self.assertEqual(result.returncode, status, result.stdout)
+        return result.stdout, json.loads((CACHE / "report/v6.12/verdict.json").read_text())
+
+    def test_3_selftests_on_base_and_stack(self) -> None:
+        out, verdict = self.run_subset(0, TESTS=SUBSET)
+        self.assertEqual(verdict["worse"], [])
+        self.assertIn("nothing got worse", out)
+        for level in ("base", "stack"):
+            passed = re.search(rf"^avic=0\s+{level}\s+(\d+)", out, re.MULTILINE)
+            self.assertGreaterEqual(int(passed[1]), 4, out)
+        self.assertIn("<testsuite", (CACHE / "report/v6.12/junit.xml").read_text())
+
+    def test_3_no_such_test(self) -> None:
+        self.run_subset(2, TESTS="no_such_test")
+
+    def guest(self, level: str, plan: str, programs: dict[str, str | Path], **env: str):
+        """Boot a level with programs of our own as the tests of a plan."""
+        folder = self.scratch()
+        built = image(level)
+        tests = folder / "image/selftests"
+        tests.mkdir(parents=True)
+        for name in ("bzImage", "kvm.ko", "kvm-amd.ko"):
+            (tests.parent / name).symlink_to(built / name)
+        for name, program in programs.items():
+            if isinstance(program, Path):
+                sh("gcc", "-static", "-O2", "-Wall", "-Werror", "-o", tests / name, program)
+            else:
+                (tests / name).write_text(f"#!/bin/sh\n{program}\n")
+                (tests / name).chmod(0o755)
+        (folder / "plan").write_text(plan)
+        sh(TOP / "ci/bundle", folder / "image", folder / "plan", folder / "bundle")
+        subprocess.run([TOP / "ci/runners/emulator", folder / "bundle", folder], env=ENV | env)
+        names = re.findall(r"^test \d+ (\S+)", plan, re.MULTILINE)
+        lanes = {plan.split()[1]: names}
+        text = (folder / "ktap").read_text(errors="replace")
+        results = {r.name: r for r in ktap.read_ktap(text, lanes, RULES)}
+        return results
+
+    def trouble(self, program: str, **env: str) -> ktap.Result:
+        """What becomes of a test that does something bad, between two good ones."""
+        plan = "lane l stack avic=0\ntest 3 before ./before\ntest 3 bad ./bad\ntest 3 after ./after\n"
+        results = self.guest("stack", plan, {"before": "exit 0", "bad": program, "after": "exit 0"}, **env)
+        self.assertEqual(results["before"].status, "pass")
+        self.after = results["after"]
+        return results["bad"]
+
+    def test_4_test_that_hangs(self) -> None:
+        self.assertEqual(self.trouble("sleep 100").status, "timeout")
+        self.assertEqual(self.after.status, "pass")
+
+    def test_4_test_that_fails(self) -> None:
+        result = self.trouble("echo went wrong; exit 254")
+        self.assertEqual((result.status, result.note), ("fail", "exit status 254"))
+        self.assertEqual(result.log, ["went wrong"])
+
+    def test_4_splat(self) -> None:
+        result = self.trouble("echo 'WARNING: CPU: 0 PID: 1 at nowhere' >/dev/kmsg")
+        self.assertEqual(result.status, "splat")
+        self.assertIn("WARNING: CPU", result.note)
+        self.assertEqual(self.after.status, "pass")
+
+    def test_4_panic(self) -> None:
+        result = self.trouble("echo c >/proc/sysrq-trigger; sleep 100")
+        self.assertEqual(result.status, "panic")
+        self.assertEqual(self.after.status, "not-run")
+
+    def test_4_machine_that_hangs(self) -> None:
+        result = self.trouble("killall -STOP run-plan; sleep 1", GRACE_SECONDS="5")
+        self.assertEqual(result.status, "hang")
+        self.assertEqual(self.after.status, "not-run")
+
+    def test_4_boot_that_never_ends(self) -> None:
+        plan = "lane l stack avic=0\ntest 3 one ./one\n"
+        result = self.guest("stack", plan, {"one": "exit 0"}, BOOT_SECONDS="1")["one"]
+        self.assertEqual((result.status, result.note), ("not-run", "boot: nothing from the guest after 1 s"))
+
+    # What the changes do, as far as stock QEMU can show it.
+
+    def test_5_irq_windows_of_two_vcpus(self) -> None:
+        """W2: another vCPU's windows do not toggle an inhibit that is needed anyway."""
+        script = """
+            cd /sys/kernel/tracing && echo 1 >events/kvm/kvm_apicv_inhibit_changed/enable
+            echo >trace && /bundle/tests/irqwin_flips && cat trace"""
+        plan = (
+            "lane l LEVEL avic=1 force_avic=1\ntest 60 count ./count\n"
+            "test 60 irqwin_flips ./irqwin_flips\n"
+        )
+        flips = {}
+        for level in ("base", "stack"):
+            results = self.guest(
+                level,
+                plan.replace("LEVEL", level),
+                {
+                    "count": script + " | awk '/inhibits=/ { split($0, f, \"inhibits=0x\"); "
+                    "on = (f[2] + 0 || f[2] ~ /^[1-9a-f]/); n += (on != was); was = on } "
+                    "{ if (/arrived/) print } END { print \"flips\", n + 0 }'",
+                    "irqwin_flips": TOP / "tests/guest/irqwin_flips.c",
+                },
+            )
+            log = "\n".join(results["count"].log)
+            self.assertEqual(results["count"].status, "pass", results["count"])
+            self.assertIn("101 of 101 ExtINTs arrived", log)
+            flips[level] = int(re.search(r"^flips (\d+)$", log, re.MULTILINE)[1])
+        print(f"     flips of the VM's inhibit: base {flips['base']}, stack {flips['stack']}")
+        self.assertGreaterEqual(flips["base"], 200)
+        self.assertLessEqual(flips["stack"], 6)
+
+    def test_5_no_irqchip_no_tables(self) -> None:
+        """L1 and L2: a VM without an in-kernel irqchip gets no AVIC tables."""
+        script = """
+            cd /sys/kernel/tracing && echo $$ >set_event_pid && echo 1 >options/event-fork
+            echo stacktrace >events/kmem/mm_page_alloc/trigger && echo 8192 >buffer_size_kb
+            echo 1 >events/kmem/mm_page_alloc/enable && echo >trace
+            /bundle/tests/PROGRAM || exit 1
+            echo 0 >tracing_on; echo pages of avic: $(grep -c '=> .*avic_' trace)
+            echo traced: $(grep -c 'mm_page_alloc: ' trace)"""
+        plan = (
+            "lane l LEVEL avic=1 force_avic=1\ntest 60 without ./without\n"
+            "test 60 with ./with\ntest 60 no_irqchip ./no_irqchip\ntest 60 irqwin_flips ./irqwin_flips\n"
+        )
+        pages = {}
+        for level in ("base", "stack"):
+            results = self.guest(
+                level,
+                plan.replace("LEVEL", level),
+                {
+                    "without": script.replace("PROGRAM", "no_irqchip"),
+                    "with": script.replace("PROGRAM", "irqwin_flips"),
+                    "no_irqchip": TOP / "tests/guest/no_irqchip.c",
+                    "irqwin_flips": TOP / "tests/guest/irqwin_flips.c",
+                },
+            )
+            for name in ("without", "with"):
+                log = "\n".join(results[name].log)
+                self.assertEqual(results[name].status, "pass", results[name])
+                self.assertGreater(int(re.search(r"^traced: (\d+)$", log, re.MULTILINE)[1]), 10)
+                pages[level, name] = int(re.search(r"^pages of avic: (\d+)$", log, re.MULTILINE)[1])
+        print(f"     pages allocated for AVIC: {pages}")
+        self.assertEqual(pages["base", "without"], 2)
+        self.assertEqual(pages["stack", "without"], 0)
+        self.assertGreaterEqual(pages["stack", "with"], 2, "the probe sees nothing")

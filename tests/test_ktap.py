@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+"""ci/ktap.py and ci/report.py, on logs captured from real runs (tests/captured)."""
+
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "ci"))
+import ktap  # noqa: E402
+import report  # noqa: E402
+from ktap import Result, SplatRules, read_ktap, worse  # noqa: E402
+
+RULES = SplatRules.read(TOP / "ci/splats")
+PLAN = {"l": ["before", "bad", "after"]}
+
+
+def captured(name: str, plan: dict[str, list[str]] = PLAN) -> dict[str, Result]:
+    text = (TOP / "tests/captured" / name).read_text()
+    return {result.name: result for result in read_ktap(text, plan, RULES)}
+
+
+class ReadKtap(unittest.TestCase):
+    def statuses(self, name: str) -> list[str]:
+        return [result.status for result in captured(name).values()]
+
+    def test_five_troubles_are_five_results(self) -> None:
+        self.assertEqual(self.statuses("fail.ktap"), ["pass", "fail", "pass"])
+        self.assertEqual(self.statuses("timeout.ktap"), ["pass", "timeout", "pass"])
+        self.assertEqual(self.statuses("splat.ktap"), ["pass", "splat", "pass"])
+        self.assertEqual(self.statuses("panic.ktap"), ["pass", "panic", "not-run"])
+        self.assertEqual(self.statuses("hang.ktap"), ["pass", "hang", "not-run"])
+        self.assertEqual(self.statuses("boot.ktap"), ["not-run"] * 3)
+
+    def test_what_the_test_said_is_kept(self) -> None:
+        self.assertEqual(captured("fail.ktap")["bad"].log, ["went wrong"])
+        self.assertIn("WARNING: CPU", captured("splat.ktap")["bad"].note)
+        self.assertIn("sysrq triggered crash", captured("panic.ktap")["bad"].note)
+
+    def test_skip_has_a_reason(self) -> None:
+        result = captured("suite.ktap", {"avic=0": ["guest_memfd_test"]})["guest_memfd_test"]
+        self.assertEqual(result.status, "skip")
+        self.assertIn("KVM_CAP_GUEST_MEMFD", result.note)
+
+    def test_a_cut_log_loses_no_test_in_silence(self) -> None:
+        text = (TOP / "tests/captured/fail.ktap").read_text()
+        for end in range(0, len(text), 7):
+            results = read_ktap(text[:end], PLAN, RULES)
+            self.assertEqual([r.name for r in results if r.name in PLAN["l"]], PLAN["l"])
+        self.assertEqual({r.status for r in read_ktap("", PLAN, RULES)}, {"not-run"})
+
+    def test_module_that_does_not_load(self) -> None:
+        text = (
+            "KTAP version 1\n1..1\n    KTAP version 1\n    1..1\n"
+            "    not ok 1 one # ERROR cannot load kvm-amd.ko\nnot ok 1 l # ERROR cannot load\n"
+        )
+        self.assertEqual(read_ktap(text, {"l": ["one"]}, RULES)[0].status, "error")
+
+
+class Splats(unittest.TestCase):
+    def rules(self, text: str) -> SplatRules:
+        with tempfile.NamedTemporaryFile("w", suffix=".rules") as file:
+            file.write(text)
+            file.flush()
+            return SplatRules.read(Path(file.name))
+
+    def test_what_kernels_print(self) -> None:
+        for line in (
+            "[    4.2] WARNING: CPU: 0 PID: 97 at arch/x86/kvm/svm/avic.c:350 avic_vcpu_load+0x1/0x2",
+            "[    4.2] BUG: KASAN: slab-use-after-free in avic_ga_log_notifier+0x1/0x2",
+            "[    4.2] BUG: sleeping function called from invalid context at mm/page_alloc.c:1",
+            "[    4.2] WARNING: possible circular locking dependency detected",
+            "[    4.2] INFO: task kvm:12 blocked for more than 120 seconds.",
+            "[    4.2] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [sh:1]",
+            "[    4.2] UBSAN: shift-out-of-bounds in arch/x86/kvm/x86.c:1:2",
+            "[    4.2] Oops: Oops: 0000 [#1] SMP",
+        ):
+            self.assertTrue(RULES.find([line]), line)
+
+    def test_what_is_no_splat(self) -> None:
+        for line in ("[    4.2] kvm_amd: Nested Paging enabled", "[    4.2] debug: no bug here"):
+            self.assertEqual(RULES.find([line]), "")
+
+    def test_allowed_splat(self) -> None:
+        rules = self.rules("splat WARNING\nallow at known.c ## why, link, when to remove\n")
+        self.assertEqual(rules.find(["WARNING at known.c"]), "")
+        self.assertEqual(rules.find(["WARNING at new.c"]), "WARNING at new.c")
+
+    def test_allow_needs_a_reason(self) -> None:
+        with self.assertRaisesRegex(ValueError, ":1: want"):
+            self.rules("allow WARNING\n")
+
+
+class Compare(unittest.TestCase):
+    def pairs(self, base: str, stack: str) -> int:
+        return len(worse([Result("l", "t", base)], [Result("l", "t", stack)]))
+
+    def test_only_worse_counts(self) -> None:
+        for base, stack in [("pass", "fail"), ("pass", "skip"), ("fail", "timeout"),
+                            ("fail", "panic"), ("skip", "splat"), ("pass", "not-run")]:  # fmt: skip
+            self.assertEqual(self.pairs(base, stack), 1, (base, stack))
+            self.assertEqual(self.pairs(stack, base), 0, (stack, base))
+        for status in ktap.STATUSES:
+            self.assertEqual(self.pairs(status, status), 0)
+
+    def test_lost_and_new_tests(self) -> None:
+        test = Result("l", "t", "pass")
+        self.assertEqual(worse([test], [])[0][1].status, "not-run")
+        self.assertEqual(worse([], [test]), [])
+        self.assertEqual(len(worse([], [Result("l", "t", "fail")])), 1)
+
+
+class Report(unittest.TestCase):
+    def write(self, base: list[Result], stack: list[Result]) -> tuple[str, ET.Element]:
+        root = Path(tempfile.mkdtemp(prefix="avic-report."))
+        self.addCleanup(lambda: __import__("shutil").rmtree(root))
+        for name in ("ktap", "console"):
+            (root / name).write_text("")
+        folder = report.write(
+            root / "report", {"base": "v"},
+            report.Level("base", root, base, ""), report.Level("stack", root, stack, ""),
+        )  # fmt: skip
+        return (folder / "summary.txt").read_text(), ET.parse(folder / "junit.xml").getroot()
+
+    def test_known_failure_is_named_but_green(self) -> None:
+        base = [Result("l", "good", "pass"), Result("l", "t", "fail")]
+        text, junit = self.write(base, base)
+        self.assertIn("known    l t: fail on the base too", text)
+        self.assertIn("verdict  nothing got worse", text)
+        self.assertEqual(junit.findall(".//failure"), [])
+
+    def test_worse_is_red_and_named(self) -> None:
+        text, junit = self.write(
+            [Result("l", "t", "pass"), Result("l", "good", "pass")],
+            [Result("l", "t", "panic", "Kernel panic"), Result("l", "good", "pass")],
+        )
+        self.assertIn("worse    l t: pass -> panic: Kernel panic", text)
+        self.assertIn("verdict  WORSE: l t", text)
+        self.assertEqual([f.get("type") for f in junit.findall(".//failure")], ["panic"])
+
+    def test_nothing_passed_is_red(self) -> None:
+        results = [Result("l", "t", "skip")]
+        text, _ = self.write(results, results)
+        self.assertIn("verdict  WORSE: no test passed", text)

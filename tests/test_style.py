@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every file: licence line, shell style, no registry's host name, docs that name what exists."""
+
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+# Formats that have no place for a comment, or belong to somebody else.
+NO_SPDX = re.compile(r"(\.patch|LICENSE|COVER_LETTER\.txt|MAINTAINERS\.snippet|tests/captured/.*)$")
+
+
+def files() -> list[Path]:
+    """What git tracks or would track, links left out."""
+    listed = subprocess.check_output(
+        ["git", "-C", TOP, "ls-files", "--cached", "--others", "--exclude-standard"], text=True
+    )
+    paths = [TOP / name for name in listed.splitlines()]
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
+
+
+def shell_scripts() -> list[Path]:
+    first = re.compile(r"#!.*\b(ba)?sh\n|# SPDX.*\n# shellcheck shell")
+    return [path for path in files() if first.match(path.read_text(errors="replace")[:200])]
+
+
+class Style(unittest.TestCase):
+    def test_licence(self) -> None:
+        for path in files():
+            name = str(path.relative_to(TOP))
+            if not NO_SPDX.search(name):
+                with self.subTest(name):
+                    head = "\n".join(path.read_text().split("\n")[:3])
+                    self.assertIn("SPDX-License-Identifier: GPL-2.0", head)
+
+    def test_shellcheck(self) -> None:
+        scripts = shell_scripts()
+        self.assertGreater(len(scripts), 5)
+        result = subprocess.run(
+            ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR",
+             "--source-path=SCRIPTDIR/../scripts", *scripts],
+            text=True, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_shfmt(self) -> None:
+        result = subprocess.run(
+            ["shfmt", "-d", *shell_scripts()], text=True, stdout=subprocess.PIPE
+        )
+        self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_no_registry_by_name(self) -> None:
+        host = re.compile(r"\b(?:[\w-]+\.)*debian\.(?:org|net)\b|registry\.[\w.]+\.org")
+        for path in files():
+            with self.subTest(path.name):
+                self.assertIsNone(host.search(path.read_text(errors="replace")))
+
+    def test_readme_names_what_exists(self) -> None:
+        readme = (TOP / "README.md").read_text()
+        for name in re.findall(r"`((?:scripts|ci|tests|configs|docs|patches)/[\w./-]+)`", readme):
+            with self.subTest(name):
+                self.assertTrue((TOP / name).exists(), name)
+        targets = set(re.findall(r"^([a-z]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
+        for target in re.findall(r"(?:^    |`)make ([a-z]+)", readme, re.MULTILINE):
+            self.assertIn(target, targets)
