@@ -150,45 +150,37 @@ class Pipeline(unittest.TestCase):
         self.assertEqual(list(built.parent.glob("image.new.*")), [])
 
     def test_2_lock_and_count_have_a_cache_line(self) -> None:
-        """W4, as pahole sees it, in an object that is built like kvm.ko's."""
-        members = {}
-        for level in ("base", "stack"):
-            image(level)
-            out = self.scratch()
-            source = self.scratch()
-            build = image(level).parent
-            archive = ["git", "-C", str(self.repo), "archive", "--format=tar", level]
-            command = (build / "arch/x86/kvm/svm/.avic.o.cmd").read_text().split(":= ", 1)[1]
-            command = command.split("\n")[0].split(" ; ")[0].replace("ccache ", "")
-            # The command as kbuild ran it, on this level's headers, with -g.
-            subprocess.run(
-                ["tar", "--extract", f"--directory={source}"],
-                input=subprocess.check_output([*archive, "arch/x86", "include", "virt/kvm"]),
-                check=True,
-            )
-            command = command.replace(str(self.repo), str(source))
-            command = re.sub(r" -o \S+ ", f" -g -o {out}/avic.o ", command)
-            command = re.sub(r"-Wp,-MMD,\S+ ", "", command)
-            subprocess.run(command, shell=True, check=True, cwd=build)
-            text = sh("pahole", "--class_name=kvm_arch", f"{out}/avic.o")
-            members[level] = self.layout(text)
-        for level, want_shared in (("base", True), ("stack", False)):
-            lines = members[level]
-            lock_line = lines["apicv_update_lock"]
-            with self.subTest(level):
-                self.assertEqual(want_shared, lines["apicv_inhibit_reasons"] == lock_line)
-        stack = members["stack"]
-        self.assertEqual(
-            sorted(name for name, line in stack.items() if line == stack["apicv_update_lock"]),
-            ["apicv_nr_irq_window_req", "apicv_update_lock"],
-        )
+        """W4, as pahole sees it, before and after the patch."""
+        number = [p.name for p in sorted(PATCHES.glob("*.patch"))].index("0007-irqwin-cacheline.patch")
+        commits = sh("git", "-C", self.repo, "rev-list", "--reverse", "base..stack").split()
+        before = self.layout(f"{commits[number]}~1")
+        after = self.layout(commits[number])
+        lock, count = "apicv_update_lock", "apicv_nr_irq_window_req"
+        self.assertEqual(before[count], before["apicv_inhibit_reasons"])
+        self.assertEqual(before[lock], before["apic_map"])
+        self.assertEqual({n for n, line in after.items() if line == after[lock]}, {lock, count})
 
-    @staticmethod
-    def layout(text: str) -> dict[str, int]:
-        """Member -> number of the 64-byte line that it starts in, from pahole's listing."""
-        found = re.findall(r"^\t[^\t/{}].*?\b(\w+)(?:\[\d+\])*(?: \S+)?;\s*/\*\s+(\d+)\s+\d+ \*/", text,
-                           re.MULTILINE)  # fmt: skip
-        return {name: int(offset) // 64 for name, offset in found}
+    def layout(self, commit: str) -> dict[str, int]:
+        """Member of struct kvm_arch -> number of the 64-byte line that it starts in.
+
+        From an object compiled as kbuild compiled the stack's, plus -g.
+        """
+        source, build = self.scratch(), image("stack").parent
+        archive = ["git", "-C", self.repo, "archive", "--format=tar", commit]
+        subprocess.run(
+            ["tar", "--extract", f"--directory={source}"],
+            input=subprocess.check_output([*archive, "arch/x86", "include", "virt/kvm"]),
+            check=True,
+        )
+        saved = (build / "arch/x86/kvm/svm/.avic.o.cmd").read_text()
+        command = saved.split(":= ", 1)[1].split("\n")[0].split(" ; ")[0].replace("ccache ", "")
+        command = re.sub(r"-Wp,-MMD,\S+ ", "", command).replace(str(self.repo), str(source))
+        command = re.sub(r" -o \S+ ", f" -g -o {source}/avic.o ", command)
+        subprocess.run(command, shell=True, check=True, cwd=build)
+        listing = sh("pahole", "--class_name=kvm_arch", f"{source}/avic.o")
+        member = re.compile(r"^\t[^\t/{}].*?(\w+)(?:\[\d+\])*(?: __attr\S+)?; +/\* +(\d+) +\d+ \*/")
+        found = filter(None, map(member.match, listing.split("\n")))
+        return {match[1]: int(match[2]) // 64 for match in found}
 
     # Boot.
 
@@ -306,7 +298,7 @@ class Pipeline(unittest.TestCase):
     def test_5_no_irqchip_no_tables(self) -> None:
         """L1 and L2: a VM without an in-kernel irqchip gets no AVIC tables."""
         script = """
-            cd /sys/kernel/tracing && echo $$ >set_event_pid && echo 1 >options/event-fork
+            cd /sys/kernel/tracing && echo 1 >tracing_on && echo $$ >set_event_pid && echo 1 >options/event-fork
             echo stacktrace >events/kmem/mm_page_alloc/trigger && echo 8192 >buffer_size_kb
             echo 1 >events/kmem/mm_page_alloc/enable && echo >trace
             /bundle/tests/PROGRAM || exit 1
