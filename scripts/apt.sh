@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Debian's packages through an apt root of our own: the machine's apt set-up
+# lends its mirrors and stays as it is.  To be read after lib.sh.
+
+keyring=${AVIC_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
+
+# The machine's mirrors of Debian, as "URI suite" lines.  By suite and component
+# rather than by origin, which apt knows only after an update: whether it really
+# is Debian is for the signature to say.
+mirrors() {
+	# shellcheck disable=SC2016 # these are for apt, not for the shell
+	apt-get indextargets \
+		--no-release-info \
+		--format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
+		'Created-By: Packages' |
+		sed --quiet --regexp-extended \
+			's/^(\S+ (bullseye|bookworm|trixie|forky|sid|stable|testing|unstable)(-security)?) main$/\1/p' |
+		sort --unique
+}
+
+# What kinds of packages the private apt root knows: deb, deb-src.
+apt_types=(deb)
+
+# open_apt NAME SUITE...: make the private apt root NAME, with these suites, and
+# read their lists.  A suite that the machine does not use comes from the mirror
+# that has its like: security suites from the security mirror, others from the
+# main one.
+open_apt() {
+	local suite uri type found
+	apt_root=$AVIC_CACHE/apt/$1
+	shift
+	mkdir -p "$apt_root/lists/partial" "$apt_root/cache/archives/partial"
+	found=$(mirrors)
+	for suite in "$@"; do
+		if [[ $suite == *-security ]]; then
+			uri=$(awk '$2 ~ /-security$/ { print $1; exit }' <<<"$found")
+		else
+			uri=$(awk '$2 !~ /-/ { print $1; exit }' <<<"$found")
+		fi
+		[[ -n $uri ]] || continue
+		for type in "${apt_types[@]}"; do
+			printf '%s [signed-by=%s] %s %s main\n' "$type" "$keyring" "$uri" "$suite"
+		done
+	done >"$apt_root/sources.list"
+	[[ -s $apt_root/sources.list ]] ||
+		fail 2 "no Debian mirror in this machine's apt configuration: add one, or give TREE="
+	logged "$apt_root/update.log" private_apt apt-get update --error-on=any ||
+		fail 1 "cannot read Debian's package lists (log: $apt_root/update.log): check the network and run again, or give TREE="
+}
+
+private_apt() {
+	local cmd=$1
+	shift
+	"$cmd" \
+		--option Dir::Etc::SourceList="$apt_root/sources.list" \
+		--option Dir::Etc::SourceParts=/dev/null \
+		--option Dir::State::Lists="$apt_root/lists" \
+		--option Dir::Cache="$apt_root/cache" \
+		--option Acquire::Languages=none \
+		--option Acquire::Retries=2 \
+		--option APT::Sandbox::User=root \
+		"$@"
+}
+
+# download PACKAGE VERSION FILE.  apt's own helper goes on where it stopped,
+# which apt-get download does not; what to get, and its hash, come from the
+# signed lists all the same.
+download() {
+	local package=$1 version=$2 file=$3 uri hash
+	read -r uri _ _ hash < <(private_apt apt-get download --print-uris "$package=$version")
+	say "downloading $package $version"
+	private_apt /usr/lib/apt/apt-helper download-file "${uri//\'/}" "$file" "$hash" >&2 ||
+		broke "download of $package $version" "run again, it resumes"
+}
