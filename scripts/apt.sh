@@ -47,7 +47,8 @@ open_apt() {
 	[[ -s $apt_root/sources.list ]] ||
 		fail 2 "no Debian mirror in this machine's apt configuration: add one, or give TREE="
 	logged "$apt_root/update.log" private_apt apt-get update --error-on=any ||
-		fail 1 "cannot read Debian's package lists (log: $apt_root/update.log): check the network and run again, or give TREE="
+		broke "reading Debian's package lists (log: $apt_root/update.log)" \
+			"check the network and run again, or give TREE="
 }
 
 private_apt() {

@@ -28,7 +28,8 @@ fail() {
 broke() {
 	local free
 	free=$(df --output=avail --block-size=1K "$AVIC_CACHE" | tail --lines=1)
-	[[ $free -gt 1024 ]] || fail 1 "$1 broke off: the disk is full at $AVIC_CACHE: make room and run again"
+	[[ $free -gt 65536 ]] ||
+		fail 1 "$1 broke off: the disk is full at $AVIC_CACHE ($free KiB left): make room and run again"
 	fail 1 "$1 broke off: ${2:-see above, mend it and run again}"
 }
 

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interrupt import held_back
+
 TOP = Path(__file__).resolve().parent.parent
 VERB = Path(sys.argv[0]).name
 BASE = os.environ.get("BASE") or "v6.12"
@@ -33,17 +35,6 @@ def fail(status: int, message: str, details: str = "") -> None:
     if details:
         print(details.rstrip("\n"), file=sys.stderr)
     sys.exit(status)
-
-
-def stop_quietly_on_interrupt() -> None:
-    """Make Ctrl-C and kill unwind like errors, so that `finally` cleans up."""
-    import signal
-
-    def leave(number: int, _frame: object) -> None:
-        sys.exit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
 
 
 @dataclass
@@ -152,23 +143,25 @@ def read_series(folder: Path) -> list[str]:
 
 def git(repo: Path, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run git in repo, deaf to the user's own settings, which must not change a result."""
-    result = subprocess.run(
-        ["git", "-C", str(repo), *args],
-        text=True,
-        errors="surrogateescape",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ
-        | {
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_AUTHOR_NAME": "nobody",
-            "GIT_AUTHOR_EMAIL": "nobody@localhost",
-            "GIT_COMMITTER_NAME": "nobody",
-            "GIT_COMMITTER_EMAIL": "nobody@localhost",
-        },
-    )
+    # A git that is cut short would leave the tree half switched.
+    with held_back():
+        result = subprocess.run(
+            ["git", "-C", str(repo), *args],
+            text=True,
+            errors="surrogateescape",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ
+            | {
+                "GIT_CONFIG_GLOBAL": "/dev/null",
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_AUTHOR_NAME": "nobody",
+                "GIT_AUTHOR_EMAIL": "nobody@localhost",
+                "GIT_COMMITTER_NAME": "nobody",
+                "GIT_COMMITTER_EMAIL": "nobody@localhost",
+            },
+        )
     if check and result.returncode:
         fail(1, f"git {args[0]} failed in {repo}: {result.stderr.strip()}")
     return result

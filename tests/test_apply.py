@@ -120,9 +120,9 @@ class Apply(Toy):
         self.script("apply", RESET="1")
         done = git(repo, "rev-parse", "stack")
         cut = 0
-        for tenth in range(12):
+        for moment in self.moments("apply", RESET="1"):
             git(repo, "checkout", "--quiet", "-B", "stack", "base")
-            cut += self.interrupted("apply", tenth / 12, RESET="1")
+            cut += self.interrupted("apply", moment, RESET="1")
             self.assertEqual(git(repo, "status", "--porcelain"), "")
             self.assertIn(git(repo, "rev-parse", "stack"), (git(repo, "rev-parse", "base"), done))
         self.assertGreater(cut, 2, "no run was cut short: the test showed nothing")

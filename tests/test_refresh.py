@@ -100,13 +100,13 @@ class Refresh(Toy):
         old = self.content()
         edit(repo / "arch/x86/kvm/x86.c", "changed line 40", "mended line 40")
         git(repo, "commit", "--quiet", "--all", "--amend", "--no-edit")
-        self.script("refresh")
+        moments = self.moments("refresh")
         new = self.content()
         cut = 0
-        for step in range(12):
+        for moment in moments:
             for name, text in old.items():
                 (self.patches / name).write_text(text)
-            cut += self.interrupted("refresh", step / 30)
+            cut += self.interrupted("refresh", moment)
             self.assertIn(self.content(), (old, new))
             self.assertEqual(len(list(self.patches.parent.iterdir())), 1)
         self.assertGreater(cut, 2, "no run was cut short: the test showed nothing")

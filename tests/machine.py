@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The built kernels of v6.12 in an emulated machine, with programs of a test's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+PATCHES = TOP / "patches/v6.12"
+CACHE = Path(
+    os.environ.get("AVIC_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
+)
+# The user's settings must not change what is tested.
+OURS = ("BASE", "TREE", "TESTS", "FULL", "RERUN", "RUNNER", "QEMU", "CPU", "V")
+ENV = {name: value for name, value in os.environ.items() if name not in OURS}
+ENV |= {"BASE": "v6.12", "AVIC_CACHE": str(CACHE), "GIT_CONFIG_GLOBAL": "/dev/null"}
+
+sys.path.insert(0, str(TOP / "ci"))
+import ktap  # noqa: E402
+
+RULES = ktap.SplatRules.read(TOP / "ci/splats")
+
+
+def sh(*command: str | Path, cwd: Path | None = None, **env: str) -> str:
+    """Run a command, show its progress, return its stdout; raises if it fails."""
+    result = subprocess.run(
+        command, cwd=cwd, env=ENV | env, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    )
+    if result.returncode:
+        raise AssertionError(f"{command} exited with {result.returncode}:\n{result.stdout}")
+    return result.stdout.strip()
+
+
+def image(level: str) -> Path:
+    """The built kernel, modules and selftests of a level."""
+    return Path(sh(TOP / "ci/build", level))
+
+
+class Machine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.repo = Path(sh(TOP / "scripts/apply"))
+
+    def scratch(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="avic-pipeline."))
+        self.addCleanup(shutil.rmtree, folder)
+        return folder
+
+    def guest(
+        self, level: str, plan: str, programs: dict[str, str | Path], **env: str
+    ) -> dict[str, ktap.Result]:
+        """Boot a level with programs as the tests of a plan: shell text, or a C file."""
+        folder = self.scratch()
+        built = image(level)
+        tests = folder / "image/selftests"
+        tests.mkdir(parents=True)
+        for name in ("bzImage", "kvm.ko", "kvm-amd.ko"):
+            (tests.parent / name).symlink_to(built / name)
+        for name, program in programs.items():
+            if isinstance(program, Path):
+                sh("gcc", "-static", "-O2", "-Wall", "-Werror", "-o", tests / name, program)
+            else:
+                (tests / name).write_text(f"#!/bin/sh\n{program}\n")
+                (tests / name).chmod(0o755)
+        (folder / "plan").write_text(plan)
+        sh(TOP / "ci/bundle", folder / "image", folder / "plan", folder / "bundle")
+        subprocess.run([TOP / "ci/runners/emulator", folder / "bundle", folder], env=ENV | env)
+        names = re.findall(r"^test \d+ (\S+)", plan, re.MULTILINE)
+        lanes = {plan.split()[1]: names}
+        text = (folder / "ktap").read_text(errors="replace")
+        return {result.name: result for result in ktap.read_ktap(text, lanes, RULES)}
