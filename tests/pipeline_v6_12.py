@@ -148,6 +148,11 @@ class Pipeline(Machine):
             self.assertGreaterEqual(int(passed[1]), 4, out)
         self.assertIn("<testsuite", (CACHE / "report/v6.12/junit.xml").read_text())
 
+    def test_3_same_again_is_not_run_again(self) -> None:
+        first = sh(TOP / "ci/run", TESTS="set_boot_cpu_id")
+        again = sh(TOP / "ci/run", TESTS="set_boot_cpu_id")
+        self.assertEqual(again.count("(ran "), 2, first + again)
+
     def test_3_interrupted_run_leaves_nothing(self) -> None:
         process = subprocess.Popen(
             [TOP / "ci/run"],
