@@ -75,6 +75,8 @@ def summary(what: dict[str, object], base: Level, stack: Level) -> tuple[str, li
         worse.append(f"{new.lane} {new.name}")
         was = old.status if old else "not there"
         lines.append(f"worse    {new.lane} {new.name}: {was} -> {new.status}: {new.note}")
+    # Nothing can be worse than a base that has no results: that is no answer.
+    worse += [f"{level.name} did not run to its end" for level in (base, stack) if lost([level])]
     passed = ktap.count(stack.results).get("pass", 0)
     if not passed:
         worse.append("no test passed")

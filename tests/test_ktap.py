@@ -140,6 +140,11 @@ class Report(unittest.TestCase):
         self.assertIn("verdict  WORSE: l t", text)
         self.assertEqual([f.get("type") for f in junit.findall(".//failure")], ["panic"])
 
+    def test_base_that_hangs_is_red(self) -> None:
+        good = [Result("l", "a", "pass"), Result("l", "b", "pass")]
+        text, _ = self.write([good[0], Result("l", "b", "hang", "silent")], good)
+        self.assertIn("verdict  WORSE: base did not run to its end", text)
+
     def test_nothing_passed_is_red(self) -> None:
         results = [Result("l", "t", "skip")]
         text, _ = self.write(results, results)
