@@ -3,8 +3,9 @@
 
 The format is Documentation/dev-tools/ktap.rst of the kernel: one subtest
 level, a lane, with the tests below it.  Beside KTAP's own lines there are
-"# start NAME" before each test, "#k" for kernel log lines, and TAP's
-"Bail out! KIND: TEXT" where the machine itself gave up.
+"# start NAME" before each test, "#k" for kernel log lines, "# avic: NAME=N..."
+for what AVIC did meanwhile (see ci/guest/run-plan), and TAP's "Bail out! KIND:
+TEXT" where the machine itself gave up.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Result:
     note: str = ""
     log: list[str] = field(default_factory=list)
     kernel: list[str] = field(default_factory=list)
+    avic: dict[str, int] = field(default_factory=dict)  # empty in a lane without AVIC
 
 
 @dataclass
@@ -91,6 +93,7 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
     bail_kind, bail_note = "", ""
     log: list[str] = []
     kernel: list[str] = []
+    avic: dict[str, int] = {}
     for raw in text.replace("\r", "").split("\n"):
         if bail := re.match(r"Bail out! (\w[\w-]*): (.*)", raw):
             bail_kind, bail_note = bail[1], bail[2]
@@ -110,6 +113,8 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
             if splat := rules.find(kernel):
                 done[lane, "(load)"] = Result(lane, "(load)", "splat", splat, [], kernel)
             log, kernel = [], []
+        elif line.startswith("# avic: "):
+            avic = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", line)}
         elif line.startswith("#k "):
             kernel.append(line[3:])
         elif line.startswith("# "):
@@ -118,8 +123,10 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
             status, note = status_of(bool(match["no"]), match["note"] or "")
             if splat := rules.find(kernel):
                 status, note = "splat", splat
-            done[lane, match["name"]] = Result(lane, match["name"], status, note, log, kernel)
-            started, log, kernel = "", [], []
+            done[lane, match["name"]] = Result(
+                lane, match["name"], status, note, log, kernel, avic
+            )
+            started, log, kernel, avic = "", [], [], {}
     results = [result for result in done.values() if result.name.startswith("(")]
     for name_of_lane, tests in plan.items():
         for test in tests:
@@ -130,6 +137,22 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
                 result or Result(name_of_lane, test, "not-run", f"{bail_kind}: {bail_note}")
             )
     return results
+
+
+def prove(result: Result, want: str) -> None:
+    """Make a pass that shows nothing a failure.
+
+    want: "on" if the test counts only with AVIC active, "off" if only with
+    AVIC inhibited, "" if either will do.  Lanes without AVIC have no say.
+    """
+    if result.status != "pass" or not result.avic:
+        return
+    did = " ".join(f"{name}={n}" for name, n in result.avic.items())
+    exits = sum(n for name, n in result.avic.items() if name != "load")
+    if want == "on" and not result.avic["load"]:
+        result.status, result.note = "fail", f"passed, but AVIC was never active: {did}"
+    if want == "off" and exits:
+        result.status, result.note = "fail", f"passed, but AVIC was active: {did}"
 
 
 def count(results: list[Result]) -> dict[str, int]:

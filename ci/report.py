@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import ktap
@@ -16,12 +16,12 @@ from ktap import Result
 
 @dataclass
 class Level:
-    """One level's run: its results and the folder with its logs."""
+    """One level's runs: their results and the folders with their logs."""
 
     name: str
-    folder: Path
-    results: list[Result]
-    reused: str  # when it ran, if an earlier run's results are taken
+    results: list[Result] = field(default_factory=list)
+    folders: dict[str, Path] = field(default_factory=dict)  # by machine
+    reused: str = ""  # when it ran, if an earlier run's results are taken
 
 
 def table(levels: list[Level]) -> list[str]:
@@ -57,8 +57,31 @@ def lost(levels: list[Level]) -> list[str]:
     return lines
 
 
-def summary(what: dict[str, object], base: Level, stack: Level) -> tuple[str, list[str]]:
-    """The text for people, and the names of the results that got worse."""
+def statuses_again(again: list[Level], result: Result) -> list[list[str]]:
+    """What base and stack gave for a result's test when it was run again, if it was."""
+    return [
+        [
+            r.status
+            for r in level.results
+            if r.lane == result.lane and r.name.partition("@")[0] == result.name
+        ]
+        for level in again
+    ]
+
+
+def unsteady(again: list[list[str]]) -> bool:
+    """Whether a test failed again on the base too, or on the stack never again."""
+    good = {"pass", "skip"}
+    return bool(again and again[1]) and (set(again[1]) <= good or not set(again[0]) <= good)
+
+
+def summary(
+    what: dict[str, object], base: Level, stack: Level, again: list[Level]
+) -> tuple[str, list[str]]:
+    """The text for people, and the names of the results that got worse.
+
+    again: base and stack once more, for tests that failed on the stack alone.
+    """
     pairs = ktap.worse(base.results, stack.results)
     before = {(r.lane, r.name): r.status for r in base.results}
     known = [
@@ -72,9 +95,16 @@ def summary(what: dict[str, object], base: Level, stack: Level) -> tuple[str, li
     lines += [f"known    {r.lane} {r.name}: {r.status} on the base too" for r in known]
     worse = []
     for old, new in pairs:
-        worse.append(f"{new.lane} {new.name}")
         was = old.status if old else "not there"
-        lines.append(f"worse    {new.lane} {new.name}: {was} -> {new.status}: {new.note}")
+        line = f"{new.lane} {new.name}: {was} -> {new.status}: {new.note}"
+        seen = statuses_again(again, new)
+        if any(seen):
+            line += f"; again: base {' '.join(seen[0])}, stack {' '.join(seen[1])}"
+        if unsteady(seen):
+            lines.append(f"unsteady {line}")
+        else:
+            worse.append(f"{new.lane} {new.name}")
+            lines.append(f"worse    {line}")
     # Nothing can be worse than a base that has no results: that is no answer.
     worse += [f"{level.name} did not run to its end" for level in (base, stack) if lost([level])]
     passed = ktap.count(stack.results).get("pass", 0)
@@ -117,16 +147,19 @@ def junit(levels: list[Level]) -> bytes:
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def write(folder: Path, what: dict[str, object], base: Level, stack: Level) -> Path:
+def write(
+    folder: Path, what: dict[str, object], base: Level, stack: Level, again: list[Level]
+) -> Path:
     """Write the report into folder, in place of an older one, and return it."""
     new = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     try:
-        for level in (base, stack):
-            for log in ("ktap", "console"):
-                shutil.copy(level.folder / log, new / f"{level.name}.{log}")
-        text, worse = summary(what, base, stack)
+        for level in (base, stack, *again):
+            for machine, logs in level.folders.items():
+                for log in ("ktap", "console"):
+                    shutil.copy(logs / log, new / f"{level.name}.{machine}.{log}")
+        text, worse = summary(what, base, stack, again)
         (new / "summary.txt").write_text(f"{text}report   {folder}\n")
         (new / "junit.xml").write_bytes(junit([base, stack]))
         (new / "verdict.json").write_text(json.dumps({**what, "worse": worse}, indent=1) + "\n")

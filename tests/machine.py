@@ -74,6 +74,6 @@ class Machine(unittest.TestCase):
         sh(TOP / "ci/bundle", folder / "image", folder / "plan", folder / "bundle")
         subprocess.run([TOP / "ci/runners/emulator", folder / "bundle", folder], env=ENV | env)
         names = re.findall(r"^test \d+ (\S+)", plan, re.MULTILINE)
-        lanes = {plan.split()[1]: names}
+        lanes = {re.search(r"^lane (\S+)", plan, re.MULTILINE)[1]: names}
         text = (folder / "ktap").read_text(errors="replace")
         return {result.name: result for result in ktap.read_ktap(text, lanes, RULES)}

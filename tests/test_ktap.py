@@ -44,6 +44,25 @@ class ReadKtap(unittest.TestCase):
         self.assertEqual(result.status, "skip")
         self.assertIn("KVM_CAP_GUEST_MEMFD", result.note)
 
+    def test_a_pass_without_avic_is_a_failure(self) -> None:
+        active = {"load": 7, "incomplete_ipi": 2}
+        for want, avic, status in (
+            ("on", active, "pass"),
+            ("on", {"load": 0, "incomplete_ipi": 0}, "fail"),
+            ("on", {}, "pass"),  # a lane without AVIC
+            ("off", active, "fail"),
+            ("off", {"load": 7, "incomplete_ipi": 0}, "pass"),
+            ("-", {"load": 0, "incomplete_ipi": 0}, "pass"),
+        ):
+            result = Result("l", "t", "pass", avic=avic)
+            ktap.prove(result, want)
+            self.assertEqual(result.status, status, (want, avic))
+
+    def test_what_avic_did_is_read(self) -> None:
+        results = captured("avic.ktap", {"avic=1,x2avic": ["x86_64/xapic_ipi_test", "x86_64/set_boot_cpu_id"]})
+        self.assertGreater(results["x86_64/xapic_ipi_test"].avic["incomplete_ipi"], 0)
+        self.assertGreater(results["x86_64/set_boot_cpu_id"].avic["load"], 0)
+
     def test_a_cut_log_loses_no_test_in_silence(self) -> None:
         text = (TOP / "tests/captured/fail.ktap").read_text()
         for end in range(0, len(text), 7):
@@ -113,14 +132,17 @@ class Compare(unittest.TestCase):
 
 
 class Report(unittest.TestCase):
-    def write(self, base: list[Result], stack: list[Result]) -> tuple[str, ET.Element]:
+    def write(
+        self, base: list[Result], stack: list[Result], *again: list[Result]
+    ) -> tuple[str, ET.Element]:
         root = Path(tempfile.mkdtemp(prefix="avic-report."))
         self.addCleanup(lambda: __import__("shutil").rmtree(root))
         for name in ("ktap", "console"):
             (root / name).write_text("")
         folder = report.write(
             root / "report", {"base": "v"},
-            report.Level("base", root, base, ""), report.Level("stack", root, stack, ""),
+            report.Level("base", base, {"m": root}), report.Level("stack", stack, {"m": root}),
+            [report.Level("again", results) for results in again],
         )  # fmt: skip
         return (folder / "summary.txt").read_text(), ET.parse(folder / "junit.xml").getroot()
 
@@ -139,6 +161,25 @@ class Report(unittest.TestCase):
         self.assertIn("worse    l t: pass -> panic: Kernel panic", text)
         self.assertIn("verdict  WORSE: l t", text)
         self.assertEqual([f.get("type") for f in junit.findall(".//failure")], ["panic"])
+
+    def test_a_second_look_is_shown(self) -> None:
+        good = [Result("l", "t", "pass"), Result("l", "good", "pass")]
+        bad = [Result("l", "t", "fail", "why"), good[1]]
+
+        def again(*statuses: str) -> list[Result]:
+            return [Result("l", f"t@{n}", status) for n, status in enumerate(statuses, 1)]
+
+        for base, stack, verdict in (
+            (("pass", "pass"), ("pass", "pass"), "nothing got worse"),
+            (("pass", "fail"), ("fail", "pass"), "nothing got worse"),
+            (("pass", "pass"), ("fail", "pass"), "WORSE: l t"),
+            (("pass", "pass"), ("pass", "splat"), "WORSE: l t"),
+        ):
+            text, _ = self.write(good, bad, again(*base), again(*stack))
+            word = "worse   " if "WORSE" in verdict else "unsteady"
+            seen = f"again: base {' '.join(base)}, stack {' '.join(stack)}"
+            self.assertIn(f"{word} l t: pass -> fail: why; {seen}\n", text)
+            self.assertIn(f"verdict  {verdict}\n", text)
 
     def test_base_that_hangs_is_red(self) -> None:
         good = [Result("l", "a", "pass"), Result("l", "b", "pass")]
