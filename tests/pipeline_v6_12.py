@@ -174,9 +174,9 @@ class Pipeline(Machine):
         left = subprocess.run(["pgrep", "--list-full", "--session", str(process.pid)], stdout=subprocess.PIPE)
         self.assertEqual(left.stdout, b"")
 
-    def test_3_no_such_test(self) -> None:
-        result = subprocess.run([TOP / "ci/run"], env=ENV | {"TESTS": "no_such_test"})
-        self.assertEqual(result.returncode, 2)
+    def test_3_no_such_test_or_lane(self) -> None:
+        for wrong in ({"TESTS": "no_such_test"}, {"LANES": "no_such_lane"}):
+            self.assertEqual(subprocess.run([TOP / "ci/run"], env=ENV | wrong).returncode, 2)
 
     def trouble(self, program: str, **env: str) -> ktap.Result:
         """What becomes of a test that does something bad, between two good ones."""
