@@ -79,6 +79,23 @@ trampoline:
 	.long	gdt
 trampoline_end:
 
+	/* Copied to 0x38000; data segments are flat in SMM */
+	.globl	smm_handler, smm_handler_end
+smm_handler:
+	mov	$smm_data, %edi
+	mov	$0xfee00020, %ebx
+	mov	(%ebx), %eax
+	mov	%eax, (%edi)
+	mov	$0xfee01020, %ebx
+	mov	(%ebx), %eax
+	mov	%eax, 4(%edi)
+	incl	8(%edi)
+1:	pause
+	cmpl	$0, 12(%edi)
+	jne	1b
+	rsm
+smm_handler_end:
+
 	.code32
 ap32:
 	mov	$0x10, %eax

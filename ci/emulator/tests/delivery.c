@@ -218,6 +218,29 @@ TEST(virtual_gif_masks)
 	CHECK("before and after", seen, 0x100);
 }
 
+static void guest_clgi(u64 arg)
+{
+	struct vcpu *v = &vcpus[0];
+
+	(void)arg;
+	asm volatile("clgi; sti");
+	apic_write(APIC_ICR, ICR_SELF | 0x61);
+	asm volatile("nop");
+	seen = v->nr_irqs;
+	asm volatile("stgi; nop");
+	seen |= v->nr_irqs << 8;
+}
+
+TEST(virtual_clgi_masks)
+{
+	struct vcpu *v = vcpu_init(0, guest_clgi, 0);
+
+	set32(v, V_INT_CTL, get32(v, V_INT_CTL) | V_GIF_ENABLE | V_GIF);
+	CHECK("exit", run(v), EXIT_VMMCALL);
+	CHECK("before and after", seen, 0x100);
+	CHECK("V_GIF", !!(get32(v, V_INT_CTL) & V_GIF), 1);
+}
+
 /* V_IRQ and its companions are ignored, and so is the window's intercept */
 TEST(v_irq_is_ignored)
 {

@@ -9,7 +9,6 @@
 #define VECTOR 0x56
 #define ROUNDS 5000
 
-static volatile bool stop;
 static volatile u64 runs;
 
 static void guest(u64 arg)

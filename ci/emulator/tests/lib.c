@@ -333,7 +333,7 @@ static struct {
 	void (*volatile fn)(void *);
 	void *volatile arg;
 } jobs[MAX_CPUS];
-static volatile u32 cpus_up;
+static volatile u32 cpus_up, last_up;
 
 static void enable_svm(unsigned cpu)
 {
@@ -349,7 +349,10 @@ unsigned nr_cpus(void)
 static void idle(unsigned cpu)
 {
 	enable_svm(cpu);
-	cpus_up = cpu + 1;
+	jobs[cpu].fn = NULL;
+	if (cpus_up <= cpu)
+		cpus_up = cpu + 1;
+	last_up = cpu;
 	for (;;) {
 		if (jobs[cpu].fn) {
 			jobs[cpu].fn(jobs[cpu].arg);
@@ -379,22 +382,111 @@ void wait_for(unsigned cpu)
 	}
 }
 
-/* One after the other: they share a trampoline and the variable for the stack */
+/* One at a time: they share a trampoline and the variable for the stack */
+static void boot_cpu(unsigned cpu)
+{
+	last_up = 0;
+	boot_stack = (u32)(u64)stacks[cpu + 1];
+	apic_write(APIC_ICR2, cpu << 24);
+	apic_write(APIC_ICR, 0x4500);
+	delay();
+	apic_write(APIC_ICR2, cpu << 24);
+	apic_write(APIC_ICR, 0x4608);
+}
+
+bool restart(unsigned cpu)
+{
+	boot_cpu(cpu);
+	return WAIT(last_up == cpu);
+}
+
 static void start_cpus(void)
 {
+	unsigned cpu = 1;
+
 	memcpy((void *)0x8000, trampoline, trampoline_end - trampoline);
-	for (unsigned cpu = 1; cpu < MAX_CPUS; cpu++) {
-		boot_stack = (u32)(u64)stacks[cpu + 1];
-		apic_write(APIC_ICR2, cpu << 24);
-		apic_write(APIC_ICR, 0x4500);
-		delay();
-		apic_write(APIC_ICR2, cpu << 24);
-		apic_write(APIC_ICR, 0x4608);
-		for (int i = 0; i < 10 && cpus_up != cpu + 1; i++)
+	do {
+		boot_cpu(cpu);
+		for (int i = 0; i < 10 && last_up != cpu; i++)
 			delay();
-		if (cpus_up != cpu + 1)
-			break;
-	}
+	} while (last_up == cpu && ++cpu < MAX_CPUS);
+}
+
+/* Guests on them */
+
+volatile bool stop, up[NR_VCPUS];
+
+static void run_guest(void *arg)
+{
+	run(arg);
+}
+
+struct vcpu *prepare_guest(unsigned id, void (*fn)(u64), bool x2avic)
+{
+	struct vcpu *v = vcpu_init(id, fn, id);
+
+	if (x2avic)
+		set_x2avic(v);
+	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) & ~INTERCEPT_HLT);
+	v->eoi = true;
+	stop = up[id] = false;
+	return v;
+}
+
+void start_prepared(struct vcpu *v)
+{
+	physical_table[v->id] |= BIT(62) | v->id;
+	start_on(v->id, run_guest, v);
+}
+
+struct vcpu *start_guest(unsigned id, void (*fn)(u64), bool x2avic)
+{
+	struct vcpu *v = prepare_guest(id, fn, x2avic);
+
+	start_prepared(v);
+	return v;
+}
+
+void finish(struct vcpu *v)
+{
+	stop = true;
+	/* A halted one has to see it, too */
+	vector_set(v, APIC_IRR, 0x20);
+	write_msr(MSR_DOORBELL, v->id);
+	wait_for(v->id);
+	CHECK("exit", get64(v, V_EXIT_CODE), EXIT_VMMCALL);
+}
+
+void guest_spin(u64 id)
+{
+	sti();
+	up[id] = true;
+	while (!stop)
+		pause();
+}
+
+void guest_halt(u64 id)
+{
+	up[id] = true;
+	while (!stop)
+		asm volatile("sti; hlt; cli" ::: "memory");
+}
+
+/* SMM: the handler is where it is after a reset */
+
+volatile struct smm_data smm_data;
+extern char smm_handler[], smm_handler_end[];
+
+void install_smm(void)
+{
+	memset((void *)&smm_data, 0, sizeof(smm_data));
+	memcpy((void *)0x38000, smm_handler, smm_handler_end - smm_handler);
+}
+
+void send_smi(unsigned cpu)
+{
+	apic_write(APIC_ICR2, cpu << 24);
+	apic_write(APIC_ICR, ICR_MODE(2));
 }
 
 static void init_idt(void)
@@ -429,7 +521,7 @@ void start_c(void)
 	unsigned n = 0;
 
 	if (cpus_up)
-		idle(cpus_up);
+		idle(apic_read(APIC_ID) >> 24);
 	init_idt();
 	outb(0x21, 0xff);	/* the PIC, as the firmware left it */
 	outb(0xa1, 0xff);

@@ -46,7 +46,7 @@ enum {
 	V_INT_VECTOR = 0x064, V_INT_STATE = 0x068, V_EXIT_CODE = 0x070,
 	V_EXIT_INFO1 = 0x078, V_EXIT_INFO2 = 0x080, V_EXIT_INT_INFO = 0x088,
 	V_NESTED_CTL = 0x090, V_APIC_BAR = 0x098, V_EVENT_INJ = 0x0a8,
-	V_NESTED_CR3 = 0x0b0, V_BACKING_PAGE = 0x0e0, V_LOGICAL_TABLE = 0x0f0,
+	V_NESTED_CR3 = 0x0b0, V_CLEAN = 0x0c0, V_BACKING_PAGE = 0x0e0, V_LOGICAL_TABLE = 0x0f0,
 	V_PHYSICAL_TABLE = 0x0f8, V_ES = 0x400, V_CS = 0x410, V_SS = 0x420,
 	V_DS = 0x430, V_GDTR = 0x460, V_IDTR = 0x480, V_EFER = 0x4d0,
 	V_CR4 = 0x548, V_CR3 = 0x550, V_CR0 = 0x558, V_DR7 = 0x560,
@@ -56,6 +56,7 @@ enum {
 
 #define INTERCEPT_INTR BIT(0)
 #define INTERCEPT_NMI BIT(1)
+#define INTERCEPT_SMI BIT(2)
 #define INTERCEPT_INIT BIT(3)
 #define INTERCEPT_VINTR BIT(4)
 #define INTERCEPT_HLT BIT(24)
@@ -73,10 +74,12 @@ enum {
 #define EXIT_EXCP(n) (0x40 + (n))
 #define EXIT_INTR 0x60
 #define EXIT_NMI 0x61
+#define EXIT_SMI 0x62
 #define EXIT_INIT 0x63
 #define EXIT_HLT 0x78
 #define EXIT_MSR 0x7c
 #define EXIT_SHUTDOWN 0x7f
+#define EXIT_VMRUN 0x80
 #define EXIT_VMMCALL 0x81
 #define EXIT_NPF 0x400
 #define EXIT_INCOMPLETE_IPI 0x401
@@ -228,8 +231,8 @@ static inline u64 rdtsc(void)
 	return (u64)hi << 32 | lo;
 }
 
-/* Spin until cond or about 2 s; the value is cond */
-#define TIMEOUT 2000000000ULL
+/* Spin until cond or some seconds, for a busy machine; the value is cond */
+#define TIMEOUT 10000000000ULL
 #define WAIT(cond) ({ \
 	u64 end__ = rdtsc() + TIMEOUT; \
 	bool ok__; \
@@ -242,6 +245,28 @@ void delay(void);	/* long enough for an interrupt that should not come */
 unsigned nr_cpus(void);
 void start_on(unsigned cpu, void (*fn)(void *), void *arg);
 void wait_for(unsigned cpu);
+
+/* Guests on processors of their own: vCPU n on processor n, without HLT exits */
+extern volatile bool stop, up[NR_VCPUS];
+struct vcpu *prepare_guest(unsigned id, void (*fn)(u64), bool x2avic);
+void start_prepared(struct vcpu *v);
+struct vcpu *start_guest(unsigned id, void (*fn)(u64), bool x2avic);
+void finish(struct vcpu *v);	/* stop, and it has to end with VMMCALL */
+void guest_spin(u64 id);	/* until stop, with IF=1 */
+void guest_halt(u64 id);
+
+/* Boot a processor again that an INIT has stopped */
+bool restart(unsigned cpu);
+
+/*
+ * SMM, of all processors but the first: the handler notes what it sees at the
+ * APIC page, counts, and stays while it is held.
+ */
+extern volatile struct smm_data {
+	u32 apic_id, unmapped, count, hold;
+} smm_data;
+void install_smm(void);
+void send_smi(unsigned cpu);
 
 /* Vectors that the host took outside a guest */
 extern volatile u32 host_irqs[256];

@@ -7,53 +7,6 @@
 
 #define VECTOR 0xa5
 
-static volatile bool stop, up[NR_VCPUS];
-
-static void run_guest(void *arg)
-{
-	run(arg);
-}
-
-/* Runs vCPU n on processor n, marked as running */
-static struct vcpu *start_guest(unsigned id, void (*fn)(u64), bool x2avic)
-{
-	struct vcpu *v = vcpu_init(id, fn, id);
-
-	if (x2avic)
-		set_x2avic(v);
-	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) & ~INTERCEPT_HLT);
-	v->eoi = true;
-	stop = up[id] = false;
-	physical_table[id] |= BIT(62) | id;
-	start_on(id, run_guest, v);
-	return v;
-}
-
-static void finish(struct vcpu *v)
-{
-	stop = true;
-	/* A halted one has to see it, too */
-	vector_set(v, APIC_IRR, 0x20);
-	write_msr(MSR_DOORBELL, v->id);
-	wait_for(v->id);
-	CHECK("exit", get64(v, V_EXIT_CODE), EXIT_VMMCALL);
-}
-
-static void guest_spin(u64 id)
-{
-	sti();
-	up[id] = true;
-	while (!stop)
-		pause();
-}
-
-static void guest_halt(u64 id)
-{
-	up[id] = true;
-	while (!stop)
-		asm volatile("sti; hlt; cli" ::: "memory");
-}
-
 TEST(processors)
 {
 	CHECK("number", nr_cpus() >= 4, 1);

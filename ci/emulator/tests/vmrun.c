@@ -110,6 +110,49 @@ TEST(state_after_a_failure)
 	CHECK("exit", run(v), EXIT_VMMCALL);
 }
 
+/* AVIC or not, a guest's VMRUN is the hypervisor's */
+static void guest_vmrun(u64 vmcb)
+{
+	asm volatile("vmrun" :: "a"(vmcb) : "memory");
+}
+
+TEST(guests_vmrun_exits)
+{
+	struct vcpu *other = vcpu_init(1, vmmcall_only, 0);
+	struct vcpu *v = vcpu_init(0, guest_vmrun, (u64)other->vmcb);
+
+	set64(v, V_EFER, get64(v, V_EFER) | BIT(12));
+	run(v);
+	CHECK_EXIT(v, EXIT_VMRUN, 0, 0);
+}
+
+static volatile u32 seen_id;
+
+static void guest_reads_its_id(u64 arg)
+{
+	(void)arg;
+	seen_id = apic_read(APIC_ID);
+}
+
+TEST(alternating_with_a_guest_without_avic)
+{
+	*(u32 *)(npt_scratch + APIC_ID) = 0x77;
+	for (int i = 0; i < 4; i++) {
+		struct vcpu *v = vcpu_init(0, guest_reads_its_id, 0);
+		bool avic = !(i & 1);
+
+		set32(v, V_CLEAN, -1);
+		if (!avic)
+			set32(v, V_INT_CTL, V_INTR_MASKING);
+		apic_set(v, APIC_ID, 0x55);
+		vector_set(v, APIC_IRR, 0x61);
+		set64(v, V_RFLAGS, 0x202);
+		CHECK("exit", run(v), EXIT_VMMCALL);
+		CHECK("interrupts", v->nr_irqs, avic);
+		CHECK("APIC ID", seen_id, avic ? 0x55 : 0x77);
+	}
+}
+
 /* The doorbell; a fault shows best in a guest whose MSRs are not intercepted */
 
 static u64 value;

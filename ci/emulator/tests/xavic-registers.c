@@ -326,6 +326,116 @@ TEST(locked_access)
 	CHECK("value", apic_get(v, APIC_ICR2), 0xff);
 }
 
+static void guest_cmpxchg(u64 old)
+{
+	u32 new = 0x77;
+
+	asm volatile("lock cmpxchgl %2, (%1)"
+		     : "+a"(old) : "r"(APIC_BASE + APIC_ICR2), "r"(new)
+		     : "memory");
+	got = old;
+}
+
+static void guest_xchg(u64 val)
+{
+	asm volatile("xchgl %k0, (%1)"
+		     : "+r"(val) : "r"(APIC_BASE + APIC_LVTT) : "memory");
+	got = val;
+}
+
+TEST(exchanges)
+{
+	struct vcpu *v = vcpu_init(0, guest_cmpxchg, 0x0f);
+
+	apic_set(v, APIC_ICR2, 0x0f);
+	CHECK("exit", run(v), EXIT_VMMCALL);
+	CHECK("value", apic_get(v, APIC_ICR2), 0x77);
+
+	v = vcpu_init(0, guest_cmpxchg, 0x0e);
+	apic_set(v, APIC_ICR2, 0x0f);
+	CHECK("exit", run(v), EXIT_VMMCALL);
+	CHECK("value", apic_get(v, APIC_ICR2), 0x0f);
+	CHECK("old value", got, 0x0f);
+
+	v = vcpu_init(0, guest_xchg, 0x100f0);
+	apic_set(v, APIC_LVTT, 0x10000);
+	run(v);
+	CHECK_EXIT(v, EXIT_NOACCEL, NOACCEL_WRITE | APIC_LVTT, 0);
+	CHECK("value", apic_get(v, APIC_LVTT), 0x100f0);
+	CHECK("resumed", run(v), EXIT_VMMCALL);
+	CHECK("old value", got, 0x10000);
+}
+
+/* Each iteration of a string instruction is an access of its own */
+extern char ins_rep[], ins_rep_done[];
+
+static void guest_rep_stos(u64 count)
+{
+	u64 to = APIC_BASE + APIC_LVTT;
+
+	asm volatile("ins_rep: rep stosl\n\tins_rep_done:"
+		     : "+D"(to), "+c"(count) : "a"(0x100f1) : "memory");
+}
+
+TEST(rep_stos)
+{
+	struct vcpu *v = vcpu_init(0, guest_rep_stos, 9);
+
+	for (unsigned i = 0; i < 3; i++) {
+		const unsigned reg = APIC_LVTT + i * 16;
+
+		run(v);
+		CHECK_EXIT(v, EXIT_NOACCEL, NOACCEL_WRITE | reg, 0);
+		CHECK("value", apic_get(v, reg), 0x100f1);
+		CHECK("RCX", v->regs.rcx, 8 - i * 4);
+		CHECK("RIP", get64(v, V_RIP), i < 2 ? ins_rep : ins_rep_done);
+	}
+	CHECK("the end", run(v), EXIT_VMMCALL);
+}
+
+static u32 copy[8];
+
+static void guest_rep_movs(u64 reg)
+{
+	u64 from = APIC_BASE + reg, to = (u64)copy, count = 8;
+
+	asm volatile("rep movsl"
+		     : "+S"(from), "+D"(to), "+c"(count) :: "memory");
+}
+
+TEST(rep_movs)
+{
+	struct vcpu *v = vcpu_init(0, guest_rep_movs, APIC_ICR);
+
+	apic_set(v, APIC_ICR, 0x12345);
+	apic_set(v, APIC_ICR2, 0x6000000);
+	CHECK("exit", run(v), EXIT_VMMCALL);
+	CHECK("ICR", copy[0], 0x12345);
+	CHECK("ICR high", copy[4], 0x6000000);
+
+	/* a fault in its midst */
+	v = vcpu_init(0, guest_rep_movs, APIC_TMICT);
+	run(v);
+	CHECK_EXIT(v, EXIT_NOACCEL, APIC_TMCCT, 0);
+	CHECK("RCX", v->regs.rcx, 4);
+}
+
+/* Code in the page: fetches are reads */
+TEST(execution)
+{
+	struct vcpu *v = vcpu_init(0, (void *)(APIC_BASE + APIC_ICR2), 0);
+
+	apic_set(v, APIC_ICR2, 0xd9010f);	/* VMMCALL */
+	run(v);
+	CHECK_EXIT(v, EXIT_VMMCALL, 0, 0);
+	CHECK("RIP", get64(v, V_RIP), APIC_BASE + APIC_ICR2);
+
+	v = vcpu_init(0, (void *)(APIC_BASE + APIC_TMCCT), 0);
+	run(v);
+	CHECK_EXIT(v, EXIT_NOACCEL, APIC_TMCCT, 0);
+	CHECK("RIP", get64(v, V_RIP), APIC_BASE + APIC_TMCCT);
+}
+
 /* A trap is not lost when something else wants to exit at the same time */
 static void guest_trap_and_hlt(u64 arg)
 {
