@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
@@ -44,6 +45,23 @@ def table(levels: list[Level]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def costs(level: Level) -> list[str]:
+    """How long each lane's tests took, in times of the first lane's, over those that pass in both."""
+    seconds: dict[str, dict[str, int]] = {}
+    for result in level.results:
+        if result.status == "pass" and (took := re.fullmatch(r"(\d+)s", result.note)):
+            seconds.setdefault(result.lane, {})[result.name] = int(took[1])
+    lanes = list(seconds)
+    lines = []
+    for lane in lanes[1:]:
+        both = seconds[lanes[0]].keys() & seconds[lane].keys()
+        first, this = (sum(seconds[which][name] for name in both) for which in (lanes[0], lane))
+        if first:
+            what = f"{this / first:.2f} times the seconds of {lanes[0]}, over {len(both)} tests"
+            lines.append(f"{lane}: {what} on the {level.name}")
+    return lines
 
 
 def lost(levels: list[Level]) -> list[str]:
@@ -91,6 +109,7 @@ def summary(
     ]
     lines = [f"{key:8} {value}" for key, value in what.items()] + [""]
     lines += table([base, stack]) + [""]
+    lines += [f"cost     {line}" for level in (base, stack) for line in costs(level)]
     lines += [f"lost     {line}" for line in lost([base, stack])]
     lines += [f"known    {r.lane} {r.name}: {r.status} on the base too" for r in known]
     worse = []

@@ -65,3 +65,13 @@ class Emulator(Machine):
                         # vCPU0 ran on with IRQs enabled, and took no interrupt.
                         lost = "irqwin_flips: exit 2 at port 0x80, expected port 0x82"
                         self.assertEqual(flips.log, [lost])
+
+    def test_duplicate_vcpu_takes_the_ipis(self) -> None:
+        """What L6 is to mend: seen on v6.12, stack or not, and only with AVIC."""
+        plan = "machine avic x2avic\nlane l base avic={}\ntest 60 duplicate_vcpu ./duplicate_vcpu\n"
+        program = {"duplicate_vcpu": TOP / "tests/guest/duplicate_vcpu.c"}
+        for avic, status in (("0", "pass"), ("1", "fail")):
+            result = self.guest("base", plan.format(avic), program)["duplicate_vcpu"]
+            self.assertEqual(result.status, status, result)
+        lost = "vCPU0: IPI to an ID that was to be created twice: interrupt lost (0 of 1)"
+        self.assertIn(lost, result.log[-1])

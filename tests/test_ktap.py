@@ -181,6 +181,14 @@ class Report(unittest.TestCase):
             self.assertIn(f"{word} l t: pass -> fail: why; {seen}\n", text)
             self.assertIn(f"verdict  {verdict}\n", text)
 
+    def test_what_a_lane_costs(self) -> None:
+        results = [
+            Result("a", "one", "pass", "10s"), Result("a", "two", "pass", "10s"),
+            Result("b", "one", "pass", "11s"), Result("b", "two", "fail", "exit status 1"),
+        ]  # fmt: skip
+        text, _ = self.write(results, results)
+        self.assertIn("cost     b: 1.10 times the seconds of a, over 1 tests on the base", text)
+
     def test_base_that_hangs_is_red(self) -> None:
         good = [Result("l", "a", "pass"), Result("l", "b", "pass")]
         text, _ = self.write([good[0], Result("l", "b", "hang", "silent")], good)
