@@ -13,6 +13,9 @@ run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, co
 test: setup ## tests of the scripts on a toy tree, then of the pipeline on v6.12
 	@tests/run
 
+mutants: setup ## deliberate faults in AVIC's code, and which test catches each
+	@ci/mutate
+
 fetch: setup ## a clean base as a git tree; prints its folder
 	@scripts/fetch
 
@@ -25,4 +28,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run test fetch apply refresh setup
+.PHONY: help run test mutants fetch apply refresh setup

@@ -35,6 +35,7 @@
 
 #define SECONDS		5	/* without an answer: it is lost */
 #define MAX_VCPUS	3	/* two that run, and the gate */
+#define LATE		5000	/* turns of the loop, some tenths of a millisecond */
 #define CODE		0x1000
 #define HANDLERS	0x2000
 #define MAILBOX(i)	(0x8000 + 0x1000 * (i))
@@ -61,8 +62,10 @@
 #define NMI		0x00400
 #define LOGICAL		0x00800
 #define ASSERT		0x04000
-#define ALL		0x80000
 #define OTHERS		0xc0000
+
+#define STRING_OF(x)	#x
+#define STRING(x)	STRING_OF(x)
 
 /* Orders. */
 enum { IDLE, WRITE, READ, WRMSR, RDMSR, STI, CLI, HALT, SEND, SEND_X2, OUT };
@@ -75,7 +78,12 @@ struct mailbox {
 	volatile uint32_t result;	/* 18 */
 	volatile uint32_t x2apic;	/* 1c: the handlers write EOI to an MSR */
 	volatile uint32_t no_eoi;	/* 20: the handlers write no EOI */
-	uint32_t unused[23];
+	volatile uint32_t turns;	/* 24: of the loop that waits for orders */
+	volatile uint32_t stamp;	/* 28: turns when the last interrupt came */
+	volatile uint32_t late;		/* 2c: how many of SEND's were taken LATE */
+	volatile uint32_t peer;		/* 30: address of the target's mailbox */
+	volatile uint32_t patience;	/* 34: how long SEND waits for the peer to run */
+	uint32_t unused[18];
 	volatile uint32_t taken[256];	/* 80: interrupts, by vector */
 };
 
@@ -89,7 +97,8 @@ asm(
 	"	.pushsection .rodata\n"
 	"	.code16\n"
 	"guest_code:\n"
-	"0:	movl 0x00, %eax\n"
+	"0:	incl 0x24\n"
+	"	movl 0x00, %eax\n"
 	"	cmpl $1, %eax; je do_write\n"
 	"	cmpl $2, %eax; je do_read\n"
 	"	cmpl $3, %eax; je do_write_msr\n"
@@ -139,7 +148,20 @@ asm(
 	"	jmp do_done\n"
 	"do_send:\n"
 	"	movw 0x14, %bx\n"
+	"	movw 0x30, %di\n"
 	"	movl %es:(%bx), %esi\n"
+	/* Whether an interrupt is late shows only if the target runs right now. */
+	"	movl 0x34, %ecx\n"
+	"4:	movl %es:0x24(%di), %ebp\n"
+	"	jecxz 6f\n"
+	"	decl %ecx\n"
+	"	movw $50, %ax\n"
+	"5:	decw %ax\n"
+	"	jnz 5b\n"
+	"	cmpl %es:0x24(%di), %ebp\n"
+	"	je 4b\n"
+	"	movl %es:0x24(%di), %ebp\n"
+	"6:\n"
 	"	cmpl $9, 0x00; je 1f\n"
 	"	movl 0x04, %eax\n"
 	"	movl %eax, %fs:0x310\n"
@@ -152,7 +174,12 @@ asm(
 	"	wrmsr\n"
 	"2:	cmpl %esi, %es:(%bx)\n"
 	"	je 2b\n"
-	"	decl 0x10\n"
+	"	movl %es:0x28(%di), %eax\n"
+	"	subl %ebp, %eax\n"
+	"	cmpl $" STRING(LATE) ", %eax\n"
+	"	jl 3f\n"
+	"	incl 0x2c\n"
+	"3:	decl 0x10\n"
 	"	jnz do_send\n"
 	"	jmp do_done\n"
 	"do_out:\n"
@@ -163,8 +190,10 @@ asm(
 	"guest_handlers:\n"
 	"	.set vector, 0\n"
 	"	.rept 256\n"
-	"	.org guest_handlers + 16 * vector\n"
+	"	.org guest_handlers + 32 * vector\n"
 	"	pushl %eax\n"
+	"	movl 0x24, %eax\n"
+	"	movl %eax, 0x28\n"
 	"	incl 0x80 + 4 * vector\n"
 	"	.if vector < 16\n"
 	"	jmp 1f\n"		/* exceptions and NMIs have no EOI */
@@ -311,7 +340,7 @@ static inline void new_vm(bool full_irqchip)
 	memcpy(memory + HANDLERS, guest_handlers, guest_handlers_end - guest_handlers);
 	for (vector = 0; vector < 256; vector++)
 		memcpy(memory + 4 * vector,
-		       (uint16_t[]){ HANDLERS + 16 * vector, 0 }, 4);
+		       (uint16_t[]){ HANDLERS + 32 * vector, 0 }, 4);
 	slot.userspace_addr = (unsigned long)memory;
 	xioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot);
 }
@@ -460,12 +489,15 @@ static inline void send_ipi(struct vcpu *vcpu, uint32_t destination, uint32_t lo
 
 /* Send an IPI, wait for a count of interrupts to move, send the next one. */
 static inline void start_ipis(struct vcpu *vcpu, uint32_t destination, uint32_t low,
-			      struct vcpu *target, int vector, int times)
+			      struct vcpu *target, int vector, int times, int patience)
 {
+	vcpu->mailbox->patience = patience;
 	vcpu->mailbox->a = vcpu->x2apic ? destination : destination << 24;
 	vcpu->mailbox->b = low;
 	vcpu->mailbox->times = times;
-	vcpu->mailbox->counter = MAILBOX(target->index) +
+	vcpu->mailbox->late = 0;
+	vcpu->mailbox->peer = MAILBOX(target->index);
+	vcpu->mailbox->counter = vcpu->mailbox->peer +
 				 offsetof(struct mailbox, taken[vector]);
 	start(vcpu, vcpu->x2apic ? SEND_X2 : SEND);
 }
