@@ -53,6 +53,15 @@ logged() {
 	fi
 }
 
+# pack_initramfs ROOT FILE: the same content gives the same file, so that what
+# is made of it can be keyed by it.
+pack_initramfs() {
+	find "$1" -exec touch --no-dereference --date=@0 {} +
+	(cd "$1" && find . -print0 |
+		LC_ALL=C sort --zero-terminated |
+		cpio --quiet --null --create --format=newc --reproducible --owner=0:0) >"$2"
+}
+
 patches=$top/patches/$BASE
 base_file=$patches/base
 
