@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Interrupts of the host while a processor goes in and out of a guest without
- * pause: none may be lost. The first test shows the same without AVIC: QEMU
- * sets an interrupt bit at VMRUN for V_IRQ, too.
+ * Interrupts of the host while a processor goes in and out of a guest, or
+ * clears and sets GIF, without pause: none may be lost. with_v_irq shows the
+ * same without AVIC: QEMU sets an interrupt bit at VMRUN for V_IRQ, too.
  */
 #include "lib.h"
 
@@ -71,4 +71,37 @@ TEST(with_v_irq)
 TEST(with_avic)
 {
 	bombard(AVIC_ENABLE);
+}
+
+static void restore_fpu(void *arg)
+{
+	static u8 area[512] __attribute__((aligned(16)));
+
+	(void)arg;
+	asm volatile("fxsave %0" : "=m"(area));
+	while (!stop)
+		asm volatile("fxrstor %0" :: "m"(area));
+}
+
+/* In QEMU a FXRSTOR writes to what holds the first processor's GIF */
+TEST(gif_while_another_restores_its_fpu)
+{
+	u32 i;
+
+	stop = false;
+	start_on(1, restore_fpu, NULL);
+	sti();
+	for (i = 0; i < 4 * ROUNDS; i++) {
+		asm volatile("clgi" ::: "memory");
+		apic_write(APIC_ICR, ICR_SELF | VECTOR);
+		asm volatile("stgi" ::: "memory");
+		if (!arrived(i + 1))
+			break;
+	}
+	cli();
+	/* What was lost comes with the next STGI: the other tests need it */
+	asm volatile("stgi" ::: "memory");
+	CHECK("interrupts", i, 4 * ROUNDS);
+	stop = true;
+	wait_for(1);
 }
