@@ -75,6 +75,14 @@ class Refresh(Toy):
             "# toy stack\n0001-toy-one.patch\n\n# About three.\n0002-toy-three.patch\n",
         )
 
+    def test_head_stays_on_top(self) -> None:
+        repo = self.make_stack()
+        self.assertEqual(self.content()["series"].splitlines()[0], "# toy stack")
+        git(repo, "checkout", "--quiet", "-B", "stack", "base")
+        git(repo, "cherry-pick", "refs/avic/applied")
+        self.script("refresh")
+        self.assertEqual(self.content()["series"], "# toy stack\n0001-toy-three.patch\n")
+
     def test_other_files_stay(self) -> None:
         self.make_stack()
         self.assertEqual(self.content()["base"], (self.patches / "base").read_text())
