@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One boot of a machine with a plan, kept by what went in so that it is found again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lib import CACHE, TOP, say, script
+
+RUNNER = os.environ.get("RUNNER") or "emulator"
+
+
+class Run:
+    """One boot: what goes in, and the folder in which an equal run is found again."""
+
+    def __init__(self, image: Path, plan: str, aside: Path) -> None:
+        """Bundle the plan in a folder aside."""
+        self.aside = aside
+        self.aside.mkdir(parents=True)
+        (self.aside / "plan").write_text(plan)
+        self.bundle = self.aside / "bundle"
+        script(TOP / "ci" / "bundle", image, self.aside / "plan", self.bundle)
+        self.runner = TOP / "ci" / "runners" / RUNNER
+        key = (self.bundle / "key").read_bytes() + self.runner.read_bytes()
+        key += f"{plan}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
+        key += script(os.environ["QEMU"], "--version").encode()
+        self.done = CACHE / "run" / hashlib.sha256(key).hexdigest()[:16]
+        self.reused = ""
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the runner, unless an equal run is there and good."""
+        log = self.done / "ktap"
+        good = log.exists() and "Bail out!" not in log.read_text(errors="replace")
+        if good and not os.environ.get("RERUN"):
+            self.reused = (self.done / "when").read_text().strip()
+            return
+        number = (self.aside / "plan").read_text().count("\ntest ")
+        say(f"running {number} tests on {self.aside.name} (logs: {self.aside})")
+        self.process = subprocess.Popen([self.runner, self.bundle, self.aside])
+
+    def finish(self) -> Path:
+        """Wait for the runner, and return the folder with what it returned."""
+        if self.process:
+            status = self.process.wait()
+            if status not in (0, 1):
+                sys.exit(status)
+            (self.aside / "when").write_text(time.strftime("%Y-%m-%d %H:%M:%S\n"))
+            shutil.rmtree(self.bundle)
+            shutil.rmtree(self.done, ignore_errors=True)
+            self.aside.rename(self.done)
+        return self.done
+
+    def stop(self) -> None:
+        """End the runner if it still runs."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the Python scripts here share: where things are, and how they speak.
+
+As scripts/lib.sh: results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+from quilt import BASE, TOP, VERB, fail  # noqa: E402
+
+__all__ = ["BASE", "BEGIN", "CACHE", "TOP", "entries", "fail", "say", "script"]
+
+CACHE = Path(
+    os.environ.get("AVIC_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
+)
+BEGIN = time.monotonic()
+
+
+def say(message: str) -> None:
+    """Progress, with the seconds since the start."""
+    print(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}", file=sys.stderr)
+
+
+def script(*command: str | Path) -> str:
+    """Run one of our scripts and return what it prints; its failure is ours."""
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if result.returncode:
+        sys.exit(result.returncode)
+    return result.stdout.strip()
+
+
+def entries(name: str) -> list[list[str]]:
+    """The words of each line of a data file in ci/, comments left out."""
+    lines = (line.split("##")[0] for line in (TOP / "ci" / name).read_text().splitlines())
+    return [line.split() for line in lines if line.strip() and not line.startswith("#")]
