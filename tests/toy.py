@@ -67,9 +67,10 @@ class Toy(unittest.TestCase):
     def script(
         self, name: str, status: int = 0, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run scripts/NAME of the copy and check its exit status."""
+        """Run scripts/NAME of the copy, perhaps with arguments, and check its exit status."""
+        verb, *arguments = name.split()
         result = subprocess.run(
-            [self.project / "scripts" / name],
+            [self.project / "scripts" / verb, *arguments],
             env=os.environ | self.env | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -84,7 +85,7 @@ class Toy(unittest.TestCase):
     def refused(self, name: str, status: int, *words: str, **env: str) -> str:
         """Run a script that must refuse, in one line that has all the words."""
         error = self.script(name, status, **env).stderr
-        said = [line for line in error.splitlines() if line.startswith(f"{name}: ")]
+        said = [line for line in error.splitlines() if line.startswith(f"{name.split()[0]}: ")]
         self.assertEqual(len(said), 1, error)
         for word in words:
             self.assertIn(word, said[0])
