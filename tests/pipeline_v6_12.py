@@ -105,7 +105,7 @@ class Pipeline(Machine):
 
     def test_2_lock_and_count_have_a_cache_line(self) -> None:
         """W4, as pahole sees it, before and after the patch."""
-        number = [p.name for p in sorted(PATCHES.glob("*.patch"))].index("0007-irqwin-cacheline.patch")
+        number = [p.name[5:] for p in sorted(PATCHES.glob("*.patch"))].index("irqwin-cacheline.patch")
         commits = sh("git", "-C", self.repo, "rev-list", "--reverse", "base..stack").split()
         before = self.layout(f"{commits[number]}~1")
         after = self.layout(commits[number])
