@@ -178,16 +178,20 @@ class Pipeline(Machine):
         for wrong in ({"TESTS": "no_such_test"}, {"LANES": "no_such_lane"}):
             self.assertEqual(subprocess.run([TOP / "ci/run"], env=ENV | wrong).returncode, 2)
 
-    def trouble(self, program: str, **env: str) -> ktap.Result:
+    def trouble(self, program: str, after: str = "exit 0", **env: str) -> ktap.Result:
         """What becomes of a test that does something bad, between two good ones."""
         plan = "lane l stack avic=0\ntest 3 before ./before\ntest 3 bad ./bad\ntest 3 after ./after\n"
-        results = self.guest("stack", plan, {"before": "exit 0", "bad": program, "after": "exit 0"}, **env)
+        results = self.guest("stack", plan, {"before": "exit 0", "bad": program, "after": after}, **env)
         self.assertEqual(results["before"].status, "pass")
         self.after = results["after"]
         return results["bad"]
 
     def test_4_test_that_hangs(self) -> None:
         self.assertEqual(self.trouble("sleep 100").status, "timeout")
+        self.assertEqual(self.after.status, "pass")
+
+    def test_4_what_a_test_has_started_ends_with_it(self) -> None:
+        self.assertEqual(self.trouble("sleep 100 & sleep 100", "! pidof sleep").status, "timeout")
         self.assertEqual(self.after.status, "pass")
 
     def test_4_test_that_fails(self) -> None:
