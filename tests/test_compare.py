@@ -1,29 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/compare: what is the same, and what needs a reason."""
 
-import importlib.machinery
-import importlib.util
-import sys
 import unittest
-from pathlib import Path
-from types import ModuleType
 
-TOP = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "scripts"))
+from verb import TOP, load
 
-
-def load() -> ModuleType:
-    """scripts/compare as a module; its name has no suffix."""
-    loader = importlib.machinery.SourceFileLoader("compare", str(TOP / "scripts/compare"))
-    spec = importlib.util.spec_from_loader("compare", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["compare"] = module
-    loader.exec_module(module)
-    return module
-
-
-compare = load()
+compare = load("scripts/compare")
 
 C = """\
 #include <a.h>

@@ -1,34 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 """ci/mutate: its files, what counts as caught, and what it prints."""
 
-import importlib.machinery
-import importlib.util
 import re
 import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
-from types import ModuleType
 
-TOP = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "ci"))
+from verb import TOP, load
+
+mutate = load("ci/mutate")
 import ktap  # noqa: E402
 from ktap import Result  # noqa: E402
 
-
-def load() -> ModuleType:
-    """ci/mutate as a module; its name has no suffix."""
-    loader = importlib.machinery.SourceFileLoader("mutate", str(TOP / "ci/mutate"))
-    spec = importlib.util.spec_from_loader("mutate", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["mutate"] = module
-    loader.exec_module(module)
-    return module
-
-
-mutate = load()
 DIFF = "diff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-a\n+b\n"
 HEAD = "SPDX-License-Identifier: GPL-2.0\n\nBreaks: it\n"
 
