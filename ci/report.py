@@ -94,11 +94,12 @@ def unsteady(again: list[list[str]]) -> bool:
 
 
 def summary(
-    what: dict[str, object], base: Level, stack: Level, again: list[Level]
+    what: dict[str, object], base: Level, stack: Level, again: list[Level], evidence: list[str]
 ) -> tuple[str, list[str]]:
     """The text for people, and the names of the results that got worse.
 
     again: base and stack once more, for tests that failed on the stack alone.
+    evidence: what ci/evidence prints, a line for each case of each change.
     """
     pairs = ktap.worse(base.results, stack.results)
     before = {(r.lane, r.name): r.status for r in base.results}
@@ -126,6 +127,8 @@ def summary(
             lines.append(f"worse    {line}")
     # Nothing can be worse than a base that has no results: that is no answer.
     worse += [f"{level.name} did not run to its end" for level in (base, stack) if lost([level])]
+    lines += [f"evidence {line}" for line in evidence]
+    worse += [f"evidence {line.split()[1]}" for line in evidence if "  RED: " in line]
     passed = ktap.count(stack.results).get("pass", 0)
     if not passed:
         worse.append("no test passed")
@@ -167,7 +170,12 @@ def junit(levels: list[Level]) -> bytes:
 
 
 def write(
-    folder: Path, what: dict[str, object], base: Level, stack: Level, again: list[Level]
+    folder: Path,
+    what: dict[str, object],
+    base: Level,
+    stack: Level,
+    again: list[Level],
+    evidence: list[str],
 ) -> Path:
     """Write the report into folder, in place of an older one, and return it."""
     new = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -178,7 +186,7 @@ def write(
             for machine, logs in level.folders.items():
                 for log in ("ktap", "console"):
                     shutil.copy(logs / log, new / f"{level.name}.{machine}.{log}")
-        text, worse = summary(what, base, stack, again)
+        text, worse = summary(what, base, stack, again, evidence)
         (new / "summary.txt").write_text(f"{text}report   {folder}\n")
         (new / "junit.xml").write_bytes(junit([base, stack]))
         (new / "verdict.json").write_text(json.dumps({**what, "worse": worse}, indent=1) + "\n")

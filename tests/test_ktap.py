@@ -133,7 +133,11 @@ class Compare(unittest.TestCase):
 
 class Report(unittest.TestCase):
     def write(
-        self, base: list[Result], stack: list[Result], *again: list[Result]
+        self,
+        base: list[Result],
+        stack: list[Result],
+        *again: list[Result],
+        evidence: list[str] | None = None,
     ) -> tuple[str, ET.Element]:
         root = Path(tempfile.mkdtemp(prefix="avic-report."))
         self.addCleanup(lambda: __import__("shutil").rmtree(root))
@@ -142,7 +146,7 @@ class Report(unittest.TestCase):
         folder = report.write(
             root / "report", {"base": "v"},
             report.Level("base", base, {"m": root}), report.Level("stack", stack, {"m": root}),
-            [report.Level("again", results) for results in again],
+            [report.Level("again", results) for results in again], evidence or [],
         )  # fmt: skip
         return (folder / "summary.txt").read_text(), ET.parse(folder / "junit.xml").getroot()
 
@@ -180,6 +184,14 @@ class Report(unittest.TestCase):
             seen = f"again: base {' '.join(base)}, stack {' '.join(stack)}"
             self.assertIn(f"{word} l t: pass -> fail: why; {seen}\n", text)
             self.assertIn(f"verdict  {verdict}\n", text)
+
+    def test_red_evidence_is_red(self) -> None:
+        good = [Result("l", "t", "pass")]
+        line = "W5 irqwin-withdrawn test case  "
+        text, _ = self.write(good, good, evidence=[f"{line}fails at 1, passes 2..3"])
+        self.assertIn("verdict  nothing got worse", text)
+        text, _ = self.write(good, good, evidence=[f"{line}RED: does not fail at 1: pass"])
+        self.assertIn("verdict  WORSE: evidence irqwin-withdrawn\n", text)
 
     def test_what_a_lane_costs(self) -> None:
         results = [

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+"""ci/evidence: ci/proofs, which level runs what, and when a line is red."""
+
+import re
+import unittest
+from pathlib import Path
+
+from verb import TOP, load
+
+evidence = load("ci/evidence")
+import ktap  # noqa: E402
+from ktap import Result  # noqa: E402
+
+PROOFS = """\
+# comment
+F1 fix-one    a_test  one    ## it is lost
+F2 fix-two    a_test  two    ## it hangs
+F3 plain      -       -      ## nothing to see
+T1 selftest-a a_test  -      ## all cases
+"""
+SLUGS = ["fix-one", "plain", "fix-two", "selftest-a"]
+ALONE = {level: level for level in range(5)}
+
+
+def rows(text: str = PROOFS, slugs: list[str] = SLUGS) -> list[object]:
+    return evidence.choose(evidence.read_proofs(text), slugs)
+
+
+class Proofs(unittest.TestCase):
+    def test_our_own(self) -> None:
+        """Each change of each base's series has an entry, and each regex compiles."""
+        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        for proof in proofs:
+            re.compile(proof.why)
+        known = {proof.slug for proof in proofs}
+        for series in TOP.glob("patches/*/series"):
+            slugs = {evidence.NAME.fullmatch(name)[2] for name in evidence.read_series(series.parent)}
+            self.assertLessEqual(slugs, known, series)
+
+    def test_a_line_that_is_none(self) -> None:
+        for line in ("F1 fix-one a_test ## why", "F1 fix-one a_test one", "F1 fix-one a_test one ##"):
+            with self.assertRaisesRegex(ValueError, "ci/proofs:1"):
+                evidence.read_proofs(line)
+
+    def test_a_change_without_proof_is_an_error(self) -> None:
+        with self.assertRaises(SystemExit):
+            rows(slugs=[*SLUGS, "unknown"])
+
+    def test_where_rows_begin(self) -> None:
+        """A fix at its level and the one before, a test at its own, what the base has at 0."""
+        begin = {row.proof.id: (row.first, row.fails_before) for row in rows()}
+        self.assertEqual(begin, {"F1": (1, True), "F2": (3, True), "T1": (4, False)})
+        begin = {row.proof.id: (row.first, row.fails_before) for row in rows(slugs=["fix-two"])}
+        self.assertEqual(begin, {"F1": (0, False), "F2": (1, True)})
+
+
+class Boots(unittest.TestCase):
+    def boots(self, stands: dict[int, int], kernels: str = "bbbss") -> dict[str, dict[int, list[str]]]:
+        levels = [
+            evidence.Level(n, Path("modules"), Path(kernel)) for n, kernel in enumerate(kernels)
+        ]
+        return {
+            boot.name: {n: [row.proof.id for row in each] for n, each in boot.cases.items()}
+            for boot in evidence.boots(rows(), levels, stands)
+        }
+
+    def test_before_each_fix_alone_then_all(self) -> None:
+        self.assertEqual(
+            self.boots(ALONE),
+            {
+                "before-fix-one": {0: ["F1"]},
+                "before-fix-two": {2: ["F2"]},
+                "after-0": {1: ["F1"], 2: ["F1"]},
+                "after-1": {3: ["F1", "F2"], 4: ["F1", "F2", "T1"]},
+            },
+        )
+
+    def test_equal_levels_run_once(self) -> None:
+        found = self.boots({0: 0, 1: 1, 2: 1, 3: 3, 4: 3})
+        self.assertEqual(found["after-0"], {1: ["F1"]})
+        self.assertEqual(found["after-1"], {3: ["F1", "F2", "T1"]})
+
+
+class Verdict(unittest.TestCase):
+    def line(self, before: Result, *after: str) -> str:
+        row = rows()[1]
+        row.seen = {2: before} | {n: Result("l", "t", s) for n, s in zip((3, 4), after)}
+        return row.text(ALONE)
+
+    def test_fails_before_and_passes_after(self) -> None:
+        before = Result("l", "t", "fail", "exit status 254", ["vCPU0: it hangs"])
+        self.assertTrue(self.line(before, "pass", "pass").endswith("  fails at 2, passes 3..4"))
+
+    def test_red(self) -> None:
+        hangs = Result("l", "t", "fail", "", ["it hangs"])
+        for before, after, why in (
+            (Result("l", "t", "pass"), ("pass", "pass"), "does not fail at 2: pass"),
+            (Result("l", "t", "skip"), ("pass", "pass"), "does not fail at 2: skip"),
+            (Result("l", "t", "panic", "oops"), ("pass", "pass"), "does not fail at 2: panic oops"),
+            (Result("l", "t", "fail", "", ["other"]), ("pass", "pass"), "fails for another reason at 2"),
+            (hangs, ("fail", "pass"), "does not pass at 3"),
+            (hangs, ("pass", "skip"), "does not pass at 4"),
+            (hangs, ("pass", "not-run"), "does not pass at 4"),
+        ):
+            self.assertIn(f"  RED: {why}", self.line(before, *after))
+
+    def test_real_runs(self) -> None:
+        """The levels before and after a fix of v6.12, as their machines told it."""
+        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        rules = ktap.SplatRules.read(TOP / "ci/splats")
+        slugs = [f"patch-{n}" for n in range(6)] + ["physical-id-claim"]
+        fillers = "".join(f"F patch-{n} - - ## none\n" for n in range(6))
+        every = evidence.choose([*evidence.read_proofs(fillers), *proofs], slugs)
+        mine = [row for row in every if row.fails_before]
+        self.assertEqual(len(mine), 2)
+        for name, number in (("before", 6), ("after", 7)):
+            boot = evidence.Boot(name, {number: mine})
+            text = (TOP / f"tests/captured/evidence-{name}.ktap").read_text()
+            plan = {evidence.lane(number): [row.proof.name for row in mine]}
+            for result in ktap.read_ktap(text, plan, rules):
+                boot.note(result)
+        for row in mine:
+            self.assertEqual(row.problems({6: 6, 7: 7}), [])
