@@ -175,7 +175,9 @@ void handle_interrupt(u64 vector, u64 rip)
 		quit(2);
 	}
 	host_irqs[vector]++;
-	if (vector >= 32)
+	if (vector >= 32 && (read_msr(MSR_APIC_BASE) & APIC_BASE_X2APIC))
+		write_msr(0x80b, 0);
+	else if (vector >= 32)
 		apic_write(APIC_EOI, 0);
 }
 

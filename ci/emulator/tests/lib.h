@@ -91,6 +91,9 @@ enum {
 enum { IPI_TYPE, IPI_NOT_RUNNING, IPI_TARGET, IPI_PAGE, IPI_VECTOR };
 
 #define MSR_DOORBELL 0xc001011b
+#define MSR_APIC_BASE 0x1b
+#define APIC_BASE_X2APIC BIT(10)
+#define APIC_BASE_ENABLE BIT(11)
 
 /* The local APIC, virtual or real */
 #define APIC_BASE 0xfee00000UL

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What iommu.h declares: part of each suite that uses the IOMMU. */
+#include "iommu.h"
+
+#define EDU 0x11e81234
+#define AMD_IOMMU 0x14191022
+#define EDU_RAISE 0x60
+#define PCI_COMMAND 0x04
+#define PCI_BAR0 0x10
+#define PCI_CAPS 0x34
+#define CAP_MSI 5
+
+u64 devtab[256][4] PAGE_ALIGNED;
+struct irte irt[256] PAGE_ALIGNED;
+volatile u64 galog[2 * GALOG_ENTRIES] PAGE_ALIGNED;
+volatile u64 galog_tail;
+volatile u64 events[4 << EVENT_LEN] PAGE_ALIGNED;
+static u64 commands[256][2] PAGE_ALIGNED;
+static u64 command_tail;
+
+u16 edu_id, iommu_id;
+static u64 edu_bar;
+
+static void outl(u16 port, u32 val)
+{
+	asm volatile("outl %0, %1" :: "a"(val), "Nd"(port));
+}
+
+static u32 inl(u16 port)
+{
+	u32 val;
+
+	asm volatile("inl %1, %0" : "=a"(val) : "Nd"(port));
+	return val;
+}
+
+static void pci_select(u16 id, unsigned reg)
+{
+	outl(0xcf8, 1U << 31 | (u32)id << 8 | (reg & 0xfc));
+}
+
+u32 pci_read(u16 id, unsigned reg)
+{
+	pci_select(id, reg);
+	return inl(0xcfc);
+}
+
+static void pci_write(u16 id, unsigned reg, u32 val)
+{
+	pci_select(id, reg);
+	outl(0xcfc, val);
+}
+
+static u16 find_device(u32 what)
+{
+	for (u16 id = 0; id < 256; id += 8)
+		if (pci_read(id, 0) == what)
+			return id;
+	note("no device %llx", (unsigned long long)what);
+	return 0;
+}
+
+/* 64-bit capable, one vector */
+static void set_msi(u16 id, u64 address, u32 data, bool enable)
+{
+	unsigned cap = pci_read(id, PCI_CAPS) & 0xff;
+
+	while (cap && (pci_read(id, cap) & 0xff) != CAP_MSI)
+		cap = pci_read(id, cap) >> 8 & 0xff;
+	pci_write(id, cap + 4, address);
+	pci_write(id, cap + 8, address >> 32);
+	pci_write(id, cap + 12, data);
+	pci_write(id, cap, enable ? 1 << 16 : 0);
+}
+
+void set_iommu_msi(unsigned cpu, unsigned vector)
+{
+	set_msi(iommu_id, APIC_BASE | cpu << 12, vector, vector);
+}
+
+void msi(unsigned data)
+{
+	static unsigned last = -1;
+
+	if (data != last)
+		set_msi(edu_id, APIC_BASE, data, true);
+	last = data;
+	write32(edu_bar + EDU_RAISE, 1);
+}
+
+void control(u64 clear, u64 set)
+{
+	iommu_write(MMIO_CONTROL, (iommu_read(MMIO_CONTROL) & ~clear) | set);
+}
+
+void command(unsigned op, u64 low, u64 high)
+{
+	u64 *slot = commands[command_tail / 16];
+
+	slot[0] = (u64)op << 60 | low;
+	slot[1] = high;
+	command_tail = (command_tail + 16) % sizeof(commands);
+	iommu_write(MMIO_CMD_TAIL, command_tail);
+	CHECK("command is done", WAIT(iommu_read(MMIO_CMD_HEAD) == command_tail), 1);
+}
+
+void invalidate_irt(u16 id)
+{
+	command(CMD_INVALIDATE_INTERRUPT_TABLE, id, 0);
+}
+
+void set_dte(u16 id, u64 quad2)
+{
+	devtab[id][2] = quad2;
+	command(CMD_INVALIDATE_DEVTAB, id, 0);
+}
+
+void iommu_setup(void)
+{
+	if (!edu_id) {
+		edu_id = find_device(EDU);
+		iommu_id = find_device(AMD_IOMMU);
+		edu_bar = pci_read(edu_id, PCI_BAR0) & ~0xfULL;
+	}
+	pci_write(edu_id, PCI_COMMAND, 6);	/* memory, bus master */
+	pci_write(iommu_id, PCI_COMMAND, 6);
+	set_iommu_msi(0, 0);
+	/* What an earlier test has left in the local APIC */
+	taken(0);
+	for (unsigned i = 0; i < 256; i++)
+		host_irqs[i] = 0;
+
+	iommu_write(MMIO_CONTROL, 0);
+	iommu_write(MMIO_STATUS, -1ULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(devtab); i++)
+		for (unsigned j = 0; j < 4; j++)
+			devtab[i][j] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(irt); i++)
+		irt[i].lo = irt[i].hi = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(galog); i++)
+		galog[i] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
+		events[i] = 0;
+	galog_tail = -1ULL;
+	command_tail = 0;
+
+	iommu_write(MMIO_DEVTAB, (u64)devtab | (sizeof(devtab) / PAGE - 1));
+	iommu_write(MMIO_CMD_BASE, (u64)commands | 8ULL << 56);
+	iommu_write(MMIO_EVENT_BASE, (u64)events | (u64)EVENT_LEN << 56);
+	iommu_write(MMIO_GALOG_BASE, (u64)galog | (u64)GALOG_LEN << 56);
+	iommu_write(MMIO_GALOG_TAIL_ADDR, (u64)&galog_tail);
+	iommu_write(MMIO_GALOG_HEAD, 0);
+	iommu_write(MMIO_GALOG_TAIL, 0);
+	iommu_write(MMIO_XT_GEN, 0);
+	iommu_write(MMIO_XT_GA, 0);
+	control(0, CTRL_GA_EN | CTRL_CMD_BUF_EN);
+	control(0, CTRL_IOMMU_EN);
+	command(CMD_INVALIDATE_ALL, 0, 0);
+	set_dte(edu_id, (u64)irt | DTE_INT_REMAP |
+		DTE_INT_TAB_LEN(INT_TABLE_LEN) | DTE_IV);
+}
+
+unsigned taken(unsigned vector)
+{
+	u64 end = rdtsc() + 1000000;
+
+	sti();
+	while (rdtsc() < end)
+		pause();
+	cli();
+	return host_irqs[vector];
+}
