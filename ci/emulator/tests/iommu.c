@@ -315,7 +315,8 @@ TEST(stale_guest_entry_goes_nowhere)
 
 	msi(INDEX);
 	clear_irr(v);
-	remap_to(0, HOST_VECTOR);
+	/* Lowest priority: what was GALogIntr is set */
+	write_irte(INDEX, IRTE_REMAP_EN | BIT(2), HOST_VECTOR);
 	msi(INDEX);
 	CHECK("host", taken(HOST_VECTOR), 0);
 	CHECK("guest", vector_get(v, APIC_IRR, VECTOR), 1);
@@ -418,10 +419,11 @@ static void check_doorbell(void (*fn)(u64), bool x2avic)
 	v = start_guest(1, fn, x2avic);
 	CHECK("runs", WAIT(up[1]), 1);
 	post_to(v, IRTE_IS_RUN | IRTE_DEST(1));
-	for (u32 i = 1; i <= 50; i++) {
+	for (u32 i = 0; i < 50 && v->nr_irqs == i; i++) {
 		msi(INDEX);
-		CHECK("interrupts", WAIT(v->nr_irqs == i), 1);
+		WAIT(v->nr_irqs > i);
 	}
+	CHECK("interrupts", v->nr_irqs, 50);
 	CHECK("vector", v->irqs[0], VECTOR);
 	finish(v);
 }
@@ -665,7 +667,7 @@ TEST(xt_register_has_32_bits_of_destination)
 	check_xt_destination(0x103, LOG_VECTOR, false);
 	check_xt_destination(0x1000003, LOG_VECTOR, false);
 	check_xt_destination(0, 0, false);	/* Linux masks it like this */
-	CHECK("vector 0", host_irqs[0], 0);
+	CHECK("vector 0", apic_read(APIC_IRR) & 1, 0);
 	stop_x2apic();
 }
 
@@ -743,6 +745,7 @@ TEST(log_is_restarted)
 	control(0, CTRL_GALOG_EN);
 	CHECK("not cleared", !!(status() & STATUS_GALOG_RUN), 0);
 	iommu_write(MMIO_STATUS, STATUS_GALOG_OVERFLOW);
+	control(0, 0);
 	CHECK("cleared", status() & (STATUS_GALOG_OVERFLOW | STATUS_GALOG_RUN), 0);
 	msi(INDEX);
 	CHECK("not enabled again", iommu_read(MMIO_GALOG_TAIL), 99 * 8);
