@@ -166,6 +166,33 @@ TEST(table_has_a_length)
 	CHECK("beyond", taken(HOST_VECTOR), 1);
 }
 
+/* Entries of 32 bits, without GAEn */
+TEST(short_entries)
+{
+	volatile u32 *entries = (u32 *)irt;
+	const u32 valid = BIT(0), guest_mode = BIT(7);
+
+	control(CTRL_GA_EN, CTRL_GAM_VAPIC);
+	entries[INDEX] = valid | HOST_VECTOR << 16;
+	msi(INDEX);
+	CHECK("remapped", taken(HOST_VECTOR), 1);
+	entries[INDEX] = valid | OTHER_VECTOR << 16;
+	msi(INDEX);
+	CHECK("cached", taken(HOST_VECTOR), 2);
+	invalidate_irt(edu_id);
+	msi(INDEX);
+	CHECK("new", taken(OTHER_VECTOR), 1);
+	entries[INDEX] = valid | guest_mode | OTHER_VECTOR << 16;
+	invalidate_irt(edu_id);
+	msi(INDEX);
+	CHECK("refused", taken(OTHER_VECTOR), 1);
+	/* The other format does not take what is in the cache */
+	remap_to(0, HOST_VECTOR);
+	control(0, CTRL_GA_EN);
+	msi(INDEX);
+	CHECK("128 bits", taken(HOST_VECTOR), 3);
+}
+
 /*
  * Processor 3 in x2APIC mode, where it compares all 32 bits of a destination.
  * It counts what it gets in host_irqs.
