@@ -26,7 +26,7 @@ class Emulator(Machine):
     def test_bare_metal(self) -> None:
         status, output = self.run_suites(self.qemu)
         self.assertEqual(status, 0, output)
-        self.assertRegex(output, r"(?m)^1\d\d passed, 0 failed, 0 skipped$")
+        self.assertRegex(output, r"(?m)^\d+ passed, 0 failed, 0 skipped$")
 
     def test_the_tests_can_fail(self) -> None:
         """Stock QEMU has no AVIC, and the same tests say so."""
