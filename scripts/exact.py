@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from quilt import Hunk, Patch, git
+from quilt import TOP, Hunk, Patch, fail, git, rev
 
 
 def nearest(hunk: Hunk, lines: list[str]) -> int:
@@ -86,3 +86,20 @@ def apply_one(tree: Path, patch: Patch) -> tuple[str, str]:
         return "", ""
     where, context = explain(patch, tree)
     return where, context or result.stderr
+
+
+def commit_all(repo: Path, patches: list[Patch]) -> list[str]:
+    """The commits that a series makes on the base; repo's branches and files stay as they are."""
+    commits = []
+    with tree_aside(repo) as tree:
+        for patch in patches:
+            where, context = apply_one(tree, patch)
+            if where:
+                fail(
+                    1,
+                    f"{patch.path.relative_to(TOP)} does not apply: {where};"
+                    f" rebase branch stack in {repo} and run scripts/refresh",
+                    context,
+                )
+            commits.append(rev(tree, "HEAD"))
+    return commits

@@ -24,6 +24,18 @@ STAT = re.compile(
     re.MULTILINE,
 )
 
+# A git that does not hear the user's settings.
+DEAF = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+# A commit as a patch: the same commit always gives the same bytes.
+FORMAT = [
+    "--zero-commit",
+    "--no-signature",
+    "--no-notes",
+    "--abbrev=12",
+    "--diff-algorithm=histogram",
+    "--no-renames",
+]
+
 
 def fail(status: int, message: str, details: str = "") -> None:
     """Say in one line what is wrong and what to do next, then exit.
@@ -112,6 +124,12 @@ def read_patch(path: Path) -> Patch:
     return Patch(path, subject[1].replace("\n", ""), files)
 
 
+def substance(text: str) -> str:
+    """A patch without what changes though the change does not."""
+    text = re.sub(r"^@@ -\S+ \+\S+ @@.*$", "@@", text, flags=re.MULTILINE)
+    return re.sub(r"^index \S+", "index", text, flags=re.MULTILINE)
+
+
 def read_series(folder: Path) -> list[str]:
     """The names in a series file, in order, without comments.
 
@@ -141,26 +159,32 @@ def read_series(folder: Path) -> list[str]:
     return names
 
 
-def git(repo: Path, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run git in repo, deaf to the user's own settings, which must not change a result."""
+def git(
+    repo: Path, *args: str, check: bool = True, stdin: str = "", **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run git in repo, deaf to the user's own settings, which must not change a result.
+
+    stdin: what git reads.  env: more variables, e.g. GIT_AUTHOR_NAME, in place
+    of the nobody that git otherwise runs as.
+    """
     # A git that is cut short would leave the tree half switched.
     with held_back():
         result = subprocess.run(
             ["git", "-C", str(repo), *args],
             text=True,
             errors="surrogateescape",
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=os.environ
+            | DEAF
             | {
-                "GIT_CONFIG_GLOBAL": "/dev/null",
-                "GIT_CONFIG_NOSYSTEM": "1",
                 "GIT_AUTHOR_NAME": "nobody",
                 "GIT_AUTHOR_EMAIL": "nobody@localhost",
                 "GIT_COMMITTER_NAME": "nobody",
                 "GIT_COMMITTER_EMAIL": "nobody@localhost",
-            },
+            }
+            | env,
         )
     if check and result.returncode:
         fail(1, f"git {args[0]} failed in {repo}: {result.stderr.strip()}")
