@@ -2,9 +2,12 @@
 """Ctrl-C and kill unwind like errors, so that `finally` cleans up."""
 
 import contextlib
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -29,3 +32,27 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    """A new folder that takes the place of `folder` at the end of the block, if it gets there.
+
+    also: what has to happen in the same step.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    retired = Path(f"{new}.old")
+    try:
+        new.chmod(0o755)
+        yield new
+        with held_back():
+            if folder.exists():
+                folder.rename(retired)
+            new.rename(folder)
+            also()
+    finally:
+        if retired.exists() and not folder.exists():
+            retired.rename(folder)
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)

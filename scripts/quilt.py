@@ -159,6 +159,25 @@ def read_series(folder: Path) -> list[str]:
     return names
 
 
+def read_table(path: Path, form: str) -> list[tuple[list[str], str]]:
+    """The entries of a data file: the words before `##`, and the note behind it.
+
+    form: an entry's shape, such as `SLUG WHERE ## note`; exits with 1 at a line
+    with fewer words, or without the note where the form has one.
+    """
+    wanted = len(form.partition("##")[0].split())
+    entries = []
+    lines = path.read_text().splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        words, _, note = line.partition("##")
+        if len(words.split()) < wanted or ("## " in form and not note.strip()):
+            fail(1, f"{path.relative_to(TOP)}:{number}: want '{form}'")
+        entries.append((words.split(), note.strip()))
+    return entries
+
+
 def git(
     repo: Path, *args: str, check: bool = True, stdin: str = "", **env: str
 ) -> subprocess.CompletedProcess[str]:
