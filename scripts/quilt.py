@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,11 @@ TOP = Path(__file__).resolve().parent.parent
 VERB = Path(sys.argv[0]).name
 BASE = os.environ.get("BASE") or "v6.12"
 PATCHES = TOP / "patches" / BASE
+CACHE = Path(
+    os.environ.get("AVIC_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
+)
+BEGIN = time.monotonic()
 
 NAME = re.compile(r"(\d{4})-([a-z0-9][a-z0-9-]*)\.patch")
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
@@ -47,6 +53,11 @@ def fail(status: int, message: str, details: str = "") -> None:
     if details:
         print(details.rstrip("\n"), file=sys.stderr)
     sys.exit(status)
+
+
+def say(message: str) -> None:
+    """Progress, with the seconds since the start."""
+    print(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}", file=sys.stderr)
 
 
 @dataclass
