@@ -40,6 +40,7 @@ def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterato
 
     also: what has to happen in the same step.
     """
+    first = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     retired = Path(f"{new}.old")
@@ -56,3 +57,5 @@ def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterato
             retired.rename(folder)
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+        if first and not folder.exists():
+            folder.parent.rmdir()

@@ -149,7 +149,7 @@ def version_notes(links: dict[int, str]) -> str:
         lines = []
         heading = BASE  # what stands before the first heading is everybody's
         for line in path.read_text().splitlines():
-            if match := re.fullmatch(r"(v[\d.]+):", line):
+            if match := re.fullmatch(r"(\S+):", line):
                 heading = match[1]
             elif heading == BASE and line.strip():
                 lines.append(line)

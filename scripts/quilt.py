@@ -226,9 +226,10 @@ def rev(repo: Path, name: str) -> str:
     return git(repo, "rev-parse", "--verify", "--quiet", name, check=False).stdout.strip()
 
 
-def fetched() -> Path:
-    """The base's git tree, fetched first if need be."""
-    result = subprocess.run([TOP / "scripts" / "fetch"], stdout=subprocess.PIPE, text=True)
+def fetched(base: str = BASE) -> Path:
+    """A base's git tree, fetched first if need be."""
+    env = os.environ | {"BASE": base}
+    result = subprocess.run([TOP / "scripts/fetch"], stdout=subprocess.PIPE, text=True, env=env)
     if result.returncode:
         sys.exit(result.returncode)
     return Path(result.stdout.strip())

@@ -8,7 +8,10 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 # Formats that have no place for a comment, or belong to somebody else.
-NO_SPDX = re.compile(r"(\.patch|LICENSE|COVER_LETTER\.txt|MAINTAINERS\.snippet|tests/captured/.*)$")
+NO_SPDX = re.compile(
+    r"(\.patch|LICENSE|COVER_LETTER\.txt|patches/[^/]+/cover|MAINTAINERS\.snippet"
+    r"|releases/.*|tests/captured/.*)$"
+)
 
 
 def files() -> list[Path]:

@@ -93,8 +93,9 @@ class Toy(unittest.TestCase):
 
     def interrupted(self, name: str, after: float, **env: str) -> bool:
         """Start a script, press Ctrl-C after some seconds; whether it was cut short."""
+        verb, *arguments = name.split()
         process = subprocess.Popen(
-            [self.project / "scripts" / name],
+            [self.project / "scripts" / verb, *arguments],
             env=os.environ | self.env | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

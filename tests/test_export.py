@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/export on a toy stack: what each form holds, and what is refused."""
+
+import os
+import re
+import shutil
+import subprocess
+from email import message_from_string
+from pathlib import Path
+
+from toy import TOP, Toy, edit, git
+
+# Asks for one file's sake, as the real one does.
+GET_MAINTAINER = """\
+#!/bin/sh
+case " $* " in *" --mpath="*) echo "snippet@example.org" ;; esac
+case " $* " in *" --nom "*) echo "list@example.org" ;; *) echo "Boss <boss@example.org>" ;; esac
+"""
+
+UPSTREAM = """\
+toy-one   1111111111111111111111111111111111111111 v9.1 ## first
+toy-two   otherwise v9.2 ## mended at the root
+toy-three unsent - ## mainline has the bug
+"""
+
+
+# DEP-3 fields as Debian's own parser reads them.
+DEP3 = """
+my $fields = Dpkg::Control::HashCore->new();
+$fields->load($ARGV[0]);
+print "$_\\0$fields->{$_}\\0" for keys %$fields;
+"""
+
+
+def dep3(path: Path) -> dict[str, str]:
+    """The fields of a patch's header."""
+    head = path.with_suffix(".head")
+    head.write_text(path.read_text().partition("\n---\n")[0] + "\n")
+    said = subprocess.check_output(["perl", "-MDpkg::Control::HashCore", "-e", DEP3, head], text=True)
+    words = said.split("\0")
+    return dict(zip(words[::2], words[1::2]))
+
+
+class Export(Toy):
+    def setUp(self) -> None:
+        super().setUp()
+        self.gitconfig = self.root / "gitconfig"
+        self.gitconfig.write_text("[user]\n\tname = Toy\n\temail = toy@localhost\n")
+        self.env["GIT_CONFIG_GLOBAL"] = str(self.gitconfig)
+        script = self.tree / "scripts/get_maintainer.pl"
+        script.parent.mkdir()
+        script.write_text(GET_MAINTAINER)
+        script.chmod(0o755)
+        (self.tree / "MAINTAINERS").write_text("THE REST\n")
+        git(self.tree, "add", "--all")
+        git(self.tree, "commit", "--quiet", "--message=maintainers")
+        self.make_stack()
+        (self.patches / "cover").write_text("KVM: SVM: Toys\n\nThree toys.\n")
+        (self.project / "patches/upstream").write_text(UPSTREAM)
+        shutil.copy(TOP / "MAINTAINERS.snippet", self.project)
+        self.before = self.state()
+
+    def state(self) -> tuple[str, str, str]:
+        """The user's tree, as far as git sees it."""
+        return (
+            git(self.tree, "for-each-ref"),
+            git(self.tree, "status", "--porcelain", "--ignored"),
+            git(self.tree, "config", "--list", "--local"),
+        )
+
+    def export(self, form: str, **env: str) -> Path:
+        """Run it; returns its folder."""
+        self.said = self.script(f"export {form}", **env).stdout
+        return self.cache / "export/toy" / form.split()[0]
+
+    def nothing_left(self) -> None:
+        self.assertEqual(self.state(), self.before)
+        self.assertFalse((self.cache / "export").exists())
+
+    # Forms.
+
+    def test_mbox(self) -> None:
+        mbox = (self.export("mbox") / "avic-toy.mbox").read_text()
+        mails = [message_from_string(each) for each in re.split(r"(?m)^From 0+ .*\n", mbox)[1:]]
+        self.assertEqual(
+            [" ".join(mail["Subject"].split()) for mail in mails],
+            ["[PATCH 0/3] KVM: SVM: Toys", "[PATCH 1/3] KVM: SVM: Toy one",
+             "[PATCH 2/3] KVM: SVM: Toy two", "[PATCH 3/3] KVM: SVM: Toy three"],
+        )  # fmt: skip
+        self.assertEqual({mail["In-Reply-To"] for mail in mails[1:]}, {mails[0]["Message-Id"]})
+        self.assertIn("Three toys.", mails[0].get_payload())
+        self.assertIn(f"base-commit: {git(self.tree, 'rev-parse', 'HEAD')}", mbox)
+        self.assertNotIn("Signed-off-by", mbox)
+        self.assertIn("cannot be posted yet: nobody has signed off", self.said)
+
+    def test_signoff_makes_you_the_author(self) -> None:
+        self.gitconfig.write_text("[user]\n\tname = Jo Doe\n\temail = doe@localhost\n")
+        mbox = (self.export("mbox --signoff") / "avic-toy.mbox").read_text()
+        self.assertEqual(mbox.count("\nFrom: Jo Doe <doe@localhost>\n"), 4)
+        self.assertEqual(mbox.count("\nWhy.\n\nSigned-off-by: Jo Doe <doe@localhost>\n---\n"), 3)
+        self.assertNotIn("cannot be posted", self.said)
+
+    def test_debian(self) -> None:
+        folder = self.export("debian")
+        names = [line for line in (folder / "series").read_text().split() if "/" in line]
+        names = [name for name in names if name.endswith(".patch")]
+        heads = [dep3(folder / "debian/patches" / name) for name in names]
+        one, two, three = heads
+        self.assertEqual(one["Description"], "KVM: SVM: Toy one\nWhy.")
+        url = "https://git.kernel.org/linus/" + "1" * 40
+        self.assertEqual(one["Origin"], f"backport, {url}")
+        self.assertEqual(one["Applied-Upstream"], f"v9.1, {url}")
+        self.assertEqual([head["Forwarded"] for head in heads], ["not-needed", "not-needed", "no"])
+        self.assertIn("as of v9.2 mended at the root", two["Description"])
+        self.assertNotIn("Applied-Upstream", three)
+        for head in heads:
+            self.assertRegex(head["Last-Update"], r"^\d{4}-\d\d-\d\d$")
+            self.assertIn("@", head["Author"])
+
+    def test_quilt(self) -> None:
+        folder = self.export("quilt")
+        work = self.root / "work"
+        shutil.copytree(self.tree, work, ignore=shutil.ignore_patterns(".git"))
+        subprocess.run(
+            ["quilt", "push", "-a", "--fuzz=0"], cwd=work, check=True, stdout=subprocess.DEVNULL,
+            env=os.environ | {"QUILT_PATCHES": str(folder)},
+        )  # fmt: skip
+        self.assertIn("changed line 40", (work / "arch/x86/kvm/x86.c").read_text())
+        one = (folder / "0001-toy-one.patch").read_text()
+        self.assertIn(f"\nPatch-mainline: v9.1\nGit-commit: {'1' * 40}\n\nWhy.\n", one)
+
+    def test_stable_takes_what_mainline_has(self) -> None:
+        folder = self.export("stable")
+        self.assertEqual(
+            sorted(path.name for path in folder.iterdir()),
+            ["0000-cover-letter.patch", "0001-toy-one.patch", "0002-toy-two.patch"],
+        )
+        one = (folder / "0001-toy-one.patch").read_text()
+        self.assertIn("\nSubject: [PATCH toy.y 1/2] KVM: SVM: Toy one\n", one)
+        self.assertIn("\nTo: stable@vger.kernel.org\n", one)
+        self.assertIn(f"\n\ncommit {'1' * 40} upstream.\n\nWhy.\n", one)
+        two = (folder / "0002-toy-two.patch").read_text()
+        self.assertIn("\n\n[ No upstream commit: as of v9.2 mended at the root. ]\n", two)
+        self.assertIn("left out toy-three: not in mainline yet", self.said)
+
+    def test_stable_keeps_together_what_belongs_together(self) -> None:
+        text = "together  toy-one,toy-three - ## one is wrong without the other\n"
+        edit(self.project / "patches/upstream", "toy-one ", f"{text}toy-one ")
+        folder = self.export("stable")
+        self.assertFalse(list(folder.glob("*toy-one*")))
+        self.assertIn("left out toy-one: not without toy-three", self.said)
+
+    def test_version_notes(self) -> None:
+        for number, text in ((1, "toy:\n- toy-one: new\n"), (2, "- Better.\n\ntoy:\n- toy-one: changed\n\nv9:\n- no\n")):
+            folder = self.project / f"releases/v{number}"
+            folder.mkdir(parents=True)
+            (folder / "changelog").write_text(text)
+        mbox = (self.export("mbox") / "avic-toy.mbox").read_text()
+        self.assertIn("Subject: [PATCH v2 1/3]", mbox)
+        self.assertIn("\nChanges in v2:\n- Better.\n- toy-one: changed\n\n", mbox)
+
+    def test_b4(self) -> None:
+        folder = self.export("b4 --signoff --prefix RFC --maintainers")
+        self.assertIn("to send: cd ", self.said)
+        self.assertIn('mail     [PATCH RFC 0/3] KVM: SVM: Toys\n', self.said)
+        for line in ("to       Boss <boss@example.org>", "to       snippet@example.org", "cc       list@example.org"):
+            self.assertIn(line, self.said)
+        self.assertIn("Signed-off-by: Toy <toy@localhost>", (folder / "dry-run").read_text())
+        log = git(self.tree, "log", "--format=%an %s", "HEAD..avic").splitlines()
+        self.assertEqual(
+            log, ["Toy KVM: SVM: Toy three", "Toy KVM: SVM: Toy two", "Toy KVM: SVM: Toy one", "Toy KVM: SVM: Toys"]
+        )
+        git(self.tree, "switch", "--quiet", "avic")
+        info = subprocess.check_output(
+            ["b4", "prep", "--show-info"], cwd=self.tree, text=True, env=os.environ | self.env
+        )
+        self.assertIn(f"base-commit: {git(self.tree, 'rev-parse', 'avic~4')}", info)
+        self.assertIn("revision: 1\n", info)
+
+    def test_b4_again_keeps_what_was_sent(self) -> None:
+        self.export("b4")
+        self.refused("export b4", 2, "has a branch avic", "--replace")
+        # As b4 send leaves it: v1 sent, the branch at v2.
+        git(self.tree, "switch", "--quiet", "avic")
+        message = git(self.tree, "show", "--no-patch", "--format=%B", "HEAD~3")
+        sent = message.replace('"revision": 1', '"revision": 2, "history": {"v1": ["id@localhost"]}')
+        tree = git(self.tree, "rev-parse", "HEAD~3^{tree}")
+        cover = git(self.tree, "commit-tree", tree, "-p", "HEAD~4", "-m", sent)
+        git(self.tree, "switch", "--quiet", "-")
+        git(self.tree, "branch", "--force", "avic", cover)
+        self.export("b4 --replace")
+        self.assertIn("v1 was posted, and this is not recorded as another: run scripts/release v2", self.said)
+        for number in (1, 2):
+            (self.project / f"releases/v{number}").mkdir(parents=True)
+            (self.project / f"releases/v{number}/changelog").write_text("- Better.\n")
+        folder = self.export("b4 --replace --signoff")
+        self.assertIn("to send: ", self.said)
+        mails = (folder / "dry-run").read_text()
+        self.assertIn("Subject: [PATCH v2 1/3]", mails)
+        self.assertRegex(mails, r"Changes in v2:\n.*- Better.\n.*- Link to v1: https://lore.kernel.org/all/id@localhost")
+        change = re.search(r"change-id: (\S+)", message) or re.search(r'"change-id": "(\S+)"', message)
+        self.assertIn(f"change-id: {change[1]}", mails)
+
+    # Bad input.
+
+    def test_refused(self) -> None:
+        """One line each, and nothing is left behind."""
+        self.gitconfig.write_text("")
+        for form in ("b4", "mbox --signoff", "stable --signoff"):
+            self.refused(f"export {form}", 2, "no git identity", "git config")
+        self.gitconfig.write_text("[user]\n\tname = Toy\n\temail = toy@localhost\n")
+        self.refused("export b4", 2, "there is no /nonexistent", "B4=", B4="/nonexistent")
+        old = self.root / "b4"
+        old.write_text("#!/bin/sh\necho 0.9.0\n")
+        old.chmod(0o755)
+        self.refused("export b4", 2, "is 0.9.0, too old", "0.12", B4=str(old))
+        self.refused("export mbox", 2, "no base 'none'", BASE="none")
+        self.refused(f"export mbox --output {self.root}", 2, "exists")
+        self.refused("export mbox --trailer Signed-off-by:Me", 2, "--signoff signs off")
+        self.nothing_left()
+
+        cover = self.patches / "cover"
+        text = cover.read_text()
+        cover.unlink()
+        for form in ("b4", "mbox", "stable"):
+            self.refused(f"export {form}", 2, "no cover letter", "patches/toy/cover")
+        cover.write_text("Subject only\n")
+        self.refused("export mbox", 1, "is no cover letter")
+        cover.write_text(text)
+        self.nothing_left()
+
+        two = self.patches / "0002-toy-two.patch"
+        text = two.read_text()
+        for tag in ("Reviewed-by: A B <ab@localhost>", "Signed-off-by: A B <ab@localhost>"):
+            two.write_text(text.replace("\nWhy.\n", f"\nWhy.\n\n{tag}\n"))
+            for form in ("b4", "mbox", "debian", "quilt", "stable"):
+                self.refused(f"export {form}", 1, "0002-toy-two.patch", tag)
+        two.write_text(text)
+        self.nothing_left()
+
+        (self.project / "patches/upstream").write_text("toy-one unsent - ## one\n")
+        for form in ("debian", "quilt", "stable"):
+            self.refused(f"export {form}", 1, "patches/upstream has no entry for toy-two")
+        self.nothing_left()
+
+    def test_wrong_tree(self) -> None:
+        edit(self.tree / "arch/x86/kvm/x86.c", "line 12 of", "another line 12 of")
+        for form in ("b4", "mbox", "stable"):
+            self.assertIn("has uncommitted changes", self.script(f"export {form}", 2).stderr)
+        git(self.tree, "commit", "--quiet", "--all", "--message=another base")
+        self.before = self.state()
+        for form in ("b4", "mbox", "stable"):
+            self.refused(f"export {form}", 1, "0001-toy-one.patch does not apply", "the context moved")
+        self.nothing_left()
+
+    def test_interrupt_at_any_time(self) -> None:
+        cut = 0
+        moments = self.moments("export b4")
+        whole = self.state()
+        for moment in moments:
+            git(self.tree, "branch", "--quiet", "-D", "avic")
+            shutil.rmtree(self.cache / "export", ignore_errors=True)
+            cut += self.interrupted("export b4", moment)
+            if git(self.tree, "branch", "--list", "avic"):
+                self.assertEqual(len(git(self.tree, "rev-list", "HEAD..avic").split()), 4)
+            else:
+                self.assertEqual(list((self.cache / "export").glob("*/*")), [])
+                self.assertEqual(self.state()[0], self.before[0])
+                git(self.tree, "branch", "avic")
+            self.assertEqual(self.state()[1], whole[1])
+        self.assertGreater(cut, 4, "no run was cut short: the test showed nothing")
+        self.assertEqual(list(Path("/tmp").glob("avic-b4.*")), [])
