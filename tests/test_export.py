@@ -41,7 +41,7 @@ def dep3(path: Path) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2]))
 
 
-class Export(Toy):
+class Base(Toy):
     def setUp(self) -> None:
         super().setUp()
         self.gitconfig = self.root / "gitconfig"
@@ -77,8 +77,8 @@ class Export(Toy):
         self.assertEqual(self.state(), self.before)
         self.assertFalse((self.cache / "export").exists())
 
-    # Forms.
 
+class Forms(Base):
     def test_mbox(self) -> None:
         mbox = (self.export("mbox") / "avic-toy.mbox").read_text()
         mails = [message_from_string(each) for each in re.split(r"(?m)^From 0+ .*\n", mbox)[1:]]
@@ -159,6 +159,26 @@ class Export(Toy):
         self.assertIn("Subject: [PATCH v2 1/3]", mbox)
         self.assertIn("\nChanges in v2:\n- Better.\n- toy-one: changed\n\n", mbox)
 
+
+class B4(Base):
+    """What b4 makes of it; tests/pipeline_export.py does the same with the newest b4."""
+
+    b4 = "b4"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.env["B4"] = self.b4
+
+    def run_b4(self, tree: Path, *args: str) -> str:
+        """b4 in a tree, with nowhere to go to."""
+        env = os.environ | self.env | {"XDG_CACHE_HOME": str(self.root), "XDG_DATA_HOME": str(self.root)}
+        done = subprocess.run(
+            [self.b4, "--offline-mode", "--no-stdin", *args], cwd=tree, text=True, env=env,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return done.stdout
+
     def test_b4(self) -> None:
         folder = self.export("b4 --signoff --prefix RFC --maintainers")
         self.assertIn("to send: cd ", self.said)
@@ -171,9 +191,7 @@ class Export(Toy):
             log, ["Toy KVM: SVM: Toy three", "Toy KVM: SVM: Toy two", "Toy KVM: SVM: Toy one", "Toy KVM: SVM: Toys"]
         )
         git(self.tree, "switch", "--quiet", "avic")
-        info = subprocess.check_output(
-            ["b4", "prep", "--show-info"], cwd=self.tree, text=True, env=os.environ | self.env
-        )
+        info = self.run_b4(self.tree, "prep", "--show-info")
         self.assertIn(f"base-commit: {git(self.tree, 'rev-parse', 'avic~4')}", info)
         self.assertIn("revision: 1\n", info)
 
@@ -201,8 +219,26 @@ class Export(Toy):
         change = re.search(r"change-id: (\S+)", message) or re.search(r'"change-id": "(\S+)"', message)
         self.assertIn(f"change-id: {change[1]}", mails)
 
-    # Bad input.
+    def test_am_and_shazam_take_the_mbox(self) -> None:
+        mbox = self.export("mbox") / "avic-toy.mbox"
+        (self.root / "am").mkdir()
+        said = self.run_b4(self.tree, "am", "--use-local-mbox", str(mbox), "--outdir", str(self.root / "am"))
+        self.assertIn("Total patches: 3", said)
+        base = git(self.tree, "rev-parse", "HEAD")
+        self.assertRegex(said, f"{base}|applies clean to current tree")
+        git(self.tree, "config", "user.name", "Toy")
+        git(self.tree, "config", "user.email", "toy@localhost")
+        for verb in ("am", "shazam"):
+            git(self.tree, "checkout", "--quiet", base)
+            if verb == "am":
+                git(self.tree, "am", "--quiet", *map(str, (self.root / "am").glob("*.mbx")))
+            else:
+                self.run_b4(self.tree, "shazam", "--use-local-mbox", str(mbox))
+            subjects = git(self.tree, "log", "--reverse", "--format=%s", f"{base}..").splitlines()
+            self.assertEqual(subjects, [f"KVM: SVM: Toy {n}" for n in ("one", "two", "three")])
 
+
+class Refused(Base):
     def test_refused(self) -> None:
         """One line each, and nothing is left behind."""
         self.gitconfig.write_text("")

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/export on the real bases, each form read by the tool of its user."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import test_export
+from machine import TOP, sh
+from quilt import FORMAT, read_series, substance
+
+# The default base, and the one that goes upstream.
+BASES = ("v6.12", "v7.3")
+NEWEST_B4 = ("sid", "b4")
+
+KVM = {"seanjc@google.com", "pbonzini@redhat.com", "kvm@vger.kernel.org"}
+X86 = {
+    "tglx@kernel.org", "mingo@redhat.com", "bp@alien8.de", "dave.hansen@linux.intel.com",
+    "x86@kernel.org", "hpa@zytor.com",
+}  # fmt: skip
+IOMMU = {
+    "joro@8bytes.org", "suravee.suthikulpanit@amd.com", "vasant.hegde@amd.com", "will@kernel.org",
+    "robin.murphy@arm.com", "iommu@lists.linux.dev",
+}  # fmt: skip
+EVERYBODY = {"linux-kernel@vger.kernel.org"}
+# Whom get_maintainer.pl is to name for a file of v7.3, with MAINTAINERS.snippet.
+EXPECTED = {
+    "arch/x86/kvm/": KVM | X86 | EVERYBODY,
+    "drivers/iommu/amd/": IOMMU | EVERYBODY,
+    "tools/testing/selftests/kvm/": KVM | {"shuah@kernel.org", "linux-kselftest@vger.kernel.org"} | EVERYBODY,
+}
+
+
+def run(base: str, form: str, out: Path, **env: str) -> str:
+    """Export a real base's series as somebody called Test."""
+    person = {"GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org"}
+    return sh(
+        TOP / "scripts/export", *form.split(), f"--output={out}", BASE=base, **person, **env
+    )
+
+
+class Export(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.repos = {base: Path(sh(TOP / "scripts/fetch", BASE=base)) for base in BASES}
+        cls.folder = Path(tempfile.mkdtemp(prefix="avic-export."))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.mbox, cls.done = {}, {}
+        for base, repo in cls.repos.items():
+            run(base, "mbox", cls.folder / base)
+            cls.mbox[base] = next((cls.folder / base).glob("*.mbox"))
+            cls.done[base] = cls.git_am(repo, cls.mbox[base], "--empty=drop")
+
+    @classmethod
+    def git_am(cls, repo: Path, *args: str | Path) -> str:
+        """What git am makes of it on a clean base: the last commit."""
+        tree = Path(tempfile.mkdtemp(dir=cls.folder)) / "tree"
+        sh("git", "-C", repo, "worktree", "add", "--no-checkout", "--detach", tree, "base")
+        try:
+            sh("git", "-C", tree, "read-tree", "HEAD")
+            sh("git", "-C", tree, "-c", "user.name=t", "-c", "user.email=t@localhost", "am", "--quiet", *args)
+            return sh("git", "-C", tree, "rev-parse", "HEAD")
+        finally:
+            sh("git", "-C", repo, "worktree", "remove", "--force", tree)
+
+    def touched(self, base: str) -> list[str]:
+        return sh(
+            "git", "-C", self.repos[base], "diff", "--name-only", "base", self.done[base]
+        ).split()
+
+    def unpack(self, base: str, folder: Path) -> None:
+        """What the series touches, as the base has it."""
+        known = set(sh("git", "-C", self.repos[base], "ls-tree", "-r", "--name-only", "base").split("\n"))
+        files = [name for name in self.touched(base) if name in known]
+        folder.mkdir(parents=True)
+        subprocess.run(
+            ["tar", "--extract", f"--directory={folder}"],
+            input=subprocess.check_output(["git", "-C", self.repos[base], "archive", "base", *files]),
+            check=True,
+        )
+
+    def check(self, base: str, folder: Path) -> None:
+        """That the files in a folder are what git am made of them."""
+        for name in self.touched(base):
+            shown = ["git", "-C", self.repos[base], "show", f"{self.done[base]}:{name}"]
+            self.assertEqual((folder / name).read_bytes(), subprocess.check_output(shown), name)
+
+    def test_round_trip(self) -> None:
+        """mbox, git am, format-patch: what is in patches/."""
+        for base, repo in self.repos.items():
+            out = self.folder / f"again-{base}"
+            sh("git", "-C", repo, "format-patch", "--quiet", "--no-numbered", *FORMAT,
+               f"--output-directory={out}", f"base..{self.done[base]}")  # fmt: skip
+            folder = TOP / "patches" / base
+            wanted = [substance((folder / name).read_text()) for name in read_series(folder)]
+            self.assertEqual([substance(p.read_text()) for p in sorted(out.iterdir())], wanted)
+
+    def test_quilt(self) -> None:
+        for base in BASES:
+            out, tree = self.folder / f"quilt-{base}", self.folder / f"quilt-tree-{base}"
+            run(base, "quilt", out)
+            self.unpack(base, tree)
+            sh("quilt", "push", "-a", "--fuzz=0", cwd=tree, QUILT_PATCHES=str(out))
+            self.check(base, tree)
+
+    def test_stable(self) -> None:
+        out = self.folder / "stable"
+        said = run("v6.12", "stable", out)
+        mails = sorted(out.glob("*.patch"))
+        self.assertGreater(len(mails), 4)
+        for mail in mails[1:]:
+            text = mail.read_text()
+            self.assertRegex(text, r"(?m)^Subject: \[PATCH 6\.12\.y \d+/\d+\] ")
+            self.assertRegex(text, r"\n\n(commit [0-9a-f]{40} upstream\.|\[ No upstream commit: as of v)")
+        # Not a part of the IRQ-window patches without the fixes to them, which mainline lacks.
+        self.assertIn("left out irqwin-count: not without irqwin-", said)
+        self.git_am(self.repos["v6.12"], *mails[1:])
+
+    def test_maintainers(self) -> None:
+        repo = self.repos["v7.3"]
+        maintainers = self.folder / "MAINTAINERS"
+        text = sh("git", "-C", repo, "show", "base:MAINTAINERS")
+        maintainers.write_text(f"{text}\n\n{(TOP / 'MAINTAINERS.snippet').read_text()}")
+        options = ["--nogit", "--nogit-fallback", "--norolestats", f"--mpath={maintainers}"]
+
+        def ask(*what: str | Path) -> set[str]:
+            said = sh(repo / "scripts/get_maintainer.pl", *options, *what, cwd=repo)
+            return set(re.findall(r"[\w.+-]+@[\w.-]+", said))
+
+        for name in self.touched("v7.3"):
+            with self.subTest(name):
+                expected = next(who for folder, who in EXPECTED.items() if name.startswith(folder))
+                self.assertEqual(ask("-f", name), expected)
+        # KVM hears of AVIC's hooks elsewhere.
+        patch = next((TOP / "patches/v7.3").glob("*-ga-log-notifier-rcu.patch"))
+        self.assertLessEqual(IOMMU | EVERYBODY | {"kvm@vger.kernel.org"}, ask(patch))
+
+    def test_affected(self) -> None:
+        """scripts/affected finds in a base what its series mends, and nothing once it is mended."""
+        lines = (TOP / "patches/affected").read_text().splitlines()
+        known = {line.split()[0] for line in lines if line[:1].isalpha()}
+        for base in BASES:
+            mended = {name[5 : -len(".patch")] for name in read_series(TOP / "patches" / base)} & known
+            if "irqwin-count" in mended:
+                # These mend what the count itself brings along.
+                mended -= {"irqwin-userspace", "irqwin-withdrawn", "irqwin-extint-only"}
+            self.assertEqual(self.affected(base, "base"), mended)
+            self.assertEqual(self.affected(base, self.done[base]), set())
+
+    def affected(self, base: str, level: str) -> set[str]:
+        """The bugs that scripts/affected finds at a commit."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        archive = ["git", "-C", self.repos[base], "archive", level]
+        subprocess.run(
+            ["tar", "--extract", f"--directory={folder}"],
+            input=subprocess.check_output([*archive, "arch/x86/kvm", "virt/kvm", "drivers/iommu/amd"]),
+            check=True,
+        )
+        said = subprocess.run([TOP / "scripts/affected", folder], stdout=subprocess.PIPE, text=True)
+        found = set(re.findall(r"(?m)^(\S+) +affected", said.stdout))
+        self.assertNotIn("cannot tell", said.stdout)
+        self.assertEqual(said.returncode, 1 if found else 0)
+        return found
+
+    # Debian.
+
+    def test_debian_source_package(self) -> None:
+        """Debian's own linux package, with the entries added to its series."""
+        source = Path(sh(TOP / "tests/debian", "source", "v6.1"))
+        out = self.folder / "debian-v6.1"
+        run("v6.1", "debian", out)
+        names = set()
+        for patch in (TOP / "patches/v6.1").glob("*.patch"):
+            names |= set(re.findall(r"(?m)^diff --git a/(\S+) ", patch.read_text()))
+        package = self.folder / "package-v6.1"
+        for name in ("debian", ".pc"):
+            shutil.copytree(source / name, package / name, symlinks=True)
+        for name in names:
+            if (source / name).exists():
+                (package / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source / name, package / name)
+        self.before_build(package, out, len(read_series(TOP / "patches/v6.1")))
+        version = sh("dpkg-parsechangelog", "--show-field=Version", f"-l{source}/debian/changelog")
+        print(f"     Debian's linux {version} takes patches/v6.1")
+
+    def before_build(self, package: Path, out: Path, patches: int) -> None:
+        """Add an export to a package, and have dpkg-source apply it; it refuses fuzz."""
+        shutil.copytree(out / "debian", package / "debian", dirs_exist_ok=True)
+        with (package / "debian/patches/series").open("a") as series:
+            series.write((out / "series").read_text())
+        said = sh("sh", "-c", "dpkg-source --before-build . 2>&1", cwd=package)
+        self.assertEqual(len(re.findall(r"applying bugfix/x86/avic/", said)), patches, said)
+
+    def test_debian_package_of_the_exact_base(self) -> None:
+        """dpkg-source builds and unpacks a package of what the series touches."""
+        for base in BASES:
+            work = self.folder / f"debian-work-{base}"
+            package = work / "linux-1"
+            self.unpack(base, package)
+            sh("tar", "--create", "--gzip", "--file=linux_1.orig.tar.gz", "linux-1", cwd=work)
+            out = self.folder / f"debian-{base}"
+            run(base, "debian", out)
+            shutil.copytree(out / "debian", package / "debian")
+            shutil.copy(out / "series", package / "debian/patches/series")
+            (package / "debian/source").mkdir()
+            (package / "debian/source/format").write_text("3.0 (quilt)\n")
+            who = "Test <test@example.org>"
+            (package / "debian/control").write_text(
+                f"Source: linux\nMaintainer: {who}\n\nPackage: linux\nArchitecture: all\nDescription: test\n"
+            )
+            (package / "debian/changelog").write_text(
+                f"linux (1-1) unstable; urgency=low\n\n  * Test.\n\n -- {who}  Sat, 21 Nov 2026 00:00:00 +0000\n"
+            )
+            sh("dpkg-source", "--build", package, cwd=work)
+            sh("dpkg-source", "--no-check", "--extract", "linux_1-1.dsc", "unpacked", cwd=work)
+            self.check(base, work / "unpacked")
+
+    # b4 on the real tree.
+
+    def b4(self, command: str) -> None:
+        repo, branch = self.repos["v7.3"], f"avic-test-{os.getpid()}"
+        out = Path(tempfile.mkdtemp(dir=self.folder)) / "b4"
+        try:
+            said = run("v7.3", f"b4 --signoff --maintainers --branch={branch}", out, B4=command)
+            tree = sh("git", "-C", repo, "rev-parse", f"{branch}^{{tree}}")
+            self.assertEqual(tree, sh("git", "-C", repo, "rev-parse", f"{self.done['v7.3']}^{{tree}}"))
+        finally:
+            sh("git", "-C", repo, "branch", "--quiet", "-D", branch)
+        wanted = KVM | X86 | IOMMU | EVERYBODY
+        self.assertLessEqual(wanted, set(re.findall(r"(?m)^(?:to|cc) .*?([\w.+-]+@[\w.-]+)>?$", said)))
+        mails = (out / "dry-run").read_text()
+        patches = len(read_series(TOP / "patches/v7.3"))
+        self.assertEqual(mails.count("Signed-off-by: Test <test@example.org>"), patches)
+        self.assertEqual(len(re.findall(rf"(?m)^[ |]*Subject: \[PATCH \d+/{patches}\]", mails)), patches + 1)
+        self.assertIn(f"base-commit: {sh('git', '-C', repo, 'rev-parse', 'base')}", mails)
+
+    def am(self, command: str) -> None:
+        for base, repo in self.repos.items():
+            out = Path(tempfile.mkdtemp(dir=self.folder))
+            sh(command, "--offline-mode", "am", "--use-local-mbox", self.mbox[base], "--outdir", out, cwd=repo,
+               XDG_CACHE_HOME=str(out), XDG_DATA_HOME=str(out))  # fmt: skip
+            done = self.git_am(repo, *out.glob("*.mbx"))
+            trees = sh("git", "-C", repo, "rev-parse", f"{done}^{{tree}}", f"{self.done[base]}^{{tree}}")
+            self.assertEqual(len(set(trees.split())), 1)
+
+    def test_b4_of_debian_12(self) -> None:
+        self.b4("b4")
+        self.am("b4")
+
+    def test_b4_of_sid(self) -> None:
+        command = sh(TOP / "tests/debian", "tool", *NEWEST_B4)
+        self.b4(command)
+        self.am(command)
+
+
+class NewestB4(test_export.B4):
+    """tests/test_export.py's b4, with the newest that Debian has."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.b4 = sh(TOP / "tests/debian", "tool", *NEWEST_B4)
+        print("     b4", sh(cls.b4, "--version"))
