@@ -241,10 +241,13 @@ class Export(unittest.TestCase):
         self.assertIn(f"base-commit: {sh('git', '-C', repo, 'rev-parse', 'base')}", mails)
 
     def am(self, command: str) -> None:
+        # b4 0.12 says nothing and fails if git does not know who runs it.
+        person = self.folder / "gitconfig"
+        person.write_text("[user]\n\tname = Test\n\temail = test@example.org\n")
         for base, repo in self.repos.items():
             out = Path(tempfile.mkdtemp(dir=self.folder))
             sh(command, "--offline-mode", "am", "--use-local-mbox", self.mbox[base], "--outdir", out, cwd=repo,
-               XDG_CACHE_HOME=str(out), XDG_DATA_HOME=str(out))  # fmt: skip
+               XDG_CACHE_HOME=str(out), XDG_DATA_HOME=str(out), GIT_CONFIG_GLOBAL=str(person))  # fmt: skip
             done = self.git_am(repo, *out.glob("*.mbx"))
             trees = sh("git", "-C", repo, "rev-parse", f"{done}^{{tree}}", f"{self.done[base]}^{{tree}}")
             self.assertEqual(len(set(trees.split())), 1)
