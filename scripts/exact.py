@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import difflib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from interrupt import scratch
 from quilt import TOP, Hunk, Patch, fail, git, rev
 
 
@@ -58,15 +57,14 @@ def explain(patch: Patch, tree: Path) -> tuple[str, str]:
 @contextmanager
 def tree_aside(repo: Path) -> Iterator[Path]:
     """A worktree at the base with nothing but an index: git am takes what it touches from there."""
-    aside = Path(tempfile.mkdtemp(prefix="avic-apply."))
-    tree = aside / "tree"
     try:
-        git(repo, "worktree", "prune")
-        git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
-        git(tree, "read-tree", "HEAD")
-        yield tree
+        with scratch("avic-apply.") as aside:
+            tree = aside / "tree"
+            git(repo, "worktree", "prune")
+            git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
+            git(tree, "read-tree", "HEAD")
+            yield tree
     finally:
-        shutil.rmtree(aside)
         git(repo, "worktree", "prune")
 
 

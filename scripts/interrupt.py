@@ -35,6 +35,20 @@ def held_back() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A temporary folder; a signal does not stop its removal half-way."""
+    folder = None
+    try:
+        with held_back():
+            folder = Path(tempfile.mkdtemp(prefix=prefix))
+        yield folder
+    finally:
+        with held_back():
+            if folder:
+                shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
 def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
     """A new folder that takes the place of `folder` at the end of the block, if it gets there.
 
@@ -55,7 +69,8 @@ def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterato
     finally:
         if retired.exists() and not folder.exists():
             retired.rename(folder)
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
-        if first and not folder.exists():
-            folder.parent.rmdir()
+        with held_back():
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(retired, ignore_errors=True)
+            if first and not folder.exists():
+                folder.parent.rmdir()
