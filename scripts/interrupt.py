@@ -52,7 +52,7 @@ def scratch(prefix: str) -> Iterator[Path]:
 def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
     """A new folder that takes the place of `folder` at the end of the block, if it gets there.
 
-    also: what has to happen in the same step.
+    also: what has to happen in the same step; if it fails, neither has.
     """
     first = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,11 @@ def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterato
             if folder.exists():
                 folder.rename(retired)
             new.rename(folder)
-            also()
+            try:
+                also()
+            except BaseException:
+                folder.rename(new)
+                raise
     finally:
         if retired.exists() and not folder.exists():
             retired.rename(folder)

@@ -84,6 +84,7 @@ class Release(Toy):
         git(self.repo, "checkout", "--quiet", "stack")
         git(self.repo, "rebase", "--quiet", "-Xtheirs", "base")
         self.script("refresh")
+        self.script("apply", RESET="1")
         self.commit()
         self.ran()
         self.script("release v2")
