@@ -252,7 +252,8 @@ class Refused(Base):
         self.refused("export b4", 2, "is 0.9.0, too old", "0.12", B4=str(old))
         self.refused("export mbox", 2, "no base 'none'", BASE="none")
         self.refused(f"export mbox --output {self.root}", 2, "exists")
-        self.refused("export mbox --trailer Signed-off-by:Me", 2, "--signoff signs off")
+        for tag in ("Signed-off-by:Me", "Reviewed-by:You"):
+            self.refused(f"export mbox --trailer {tag}", 2, "a tag of your own", "--signoff")
         self.nothing_left()
 
         cover = self.patches / "cover"
