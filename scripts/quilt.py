@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -233,6 +236,14 @@ def fetched(base: str = BASE) -> Path:
     if result.returncode:
         sys.exit(result.returncode)
     return Path(result.stdout.strip())
+
+
+@contextmanager
+def locked(repo: Path) -> Iterator[None]:
+    """Nobody else switches repo's tree meanwhile, or builds from it (ci/build has the same lock)."""
+    with (repo / ".git" / "avic.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def need_clean(repo: Path) -> None:
