@@ -22,8 +22,8 @@ SUBSET = "xapic_ipi_test xapic_state_test set_boot_cpu_id svm_int_ctl_test recal
 
 
 class Pipeline(Machine):
-    def touched(self) -> list[str]:
-        return sh("git", "-C", self.repo, "diff", "--name-only", "base", "stack").split()
+    def touched(self, *options: str) -> list[str]:
+        return sh("git", "-C", self.repo, "diff", "--name-only", *options, "base", "stack").split()
 
     # Apply and round trip.
 
@@ -46,7 +46,7 @@ class Pipeline(Machine):
         archive = ["git", "-C", self.repo, "archive", "--format=tar"]
         subprocess.run(
             ["tar", "--extract", f"--directory={tree}"],
-            input=subprocess.check_output([*archive, "base", *self.touched()]),
+            input=subprocess.check_output([*archive, "base", *self.touched("--diff-filter=MD")]),
             check=True,
         )
         sh("quilt", "push", "-a", "--fuzz=0", cwd=tree, QUILT_PATCHES=str(PATCHES))
@@ -258,7 +258,7 @@ class Pipeline(Machine):
             echo stacktrace >events/kmem/mm_page_alloc/trigger && echo 8192 >buffer_size_kb
             echo 1 >events/kmem/mm_page_alloc/enable && echo >trace
             /bundle/tests/PROGRAM || exit 1
-            echo 0 >tracing_on; echo pages of avic: $(grep -c '=> .*avic_' trace)
+            echo 0 >tracing_on; echo pages of avic: $(grep -c '=> avic_vm_init\|=> avic_vcpu_precreate' trace)
             echo traced: $(grep -c 'mm_page_alloc: ' trace)"""
         plan = (
             "lane l LEVEL avic=1 force_avic=1\ntest 60 without ./without\n"
