@@ -6,27 +6,14 @@ As scripts/lib.sh: results go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from quilt import BASE, TOP, VERB, fail  # noqa: E402
+from quilt import BASE, BEGIN, CACHE, TOP, fail, say  # noqa: E402
 
 __all__ = ["BASE", "BEGIN", "CACHE", "TOP", "entries", "fail", "say", "script"]
-
-CACHE = Path(
-    os.environ.get("AVIC_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
-)
-BEGIN = time.monotonic()
-
-
-def say(message: str) -> None:
-    """Progress, with the seconds since the start."""
-    print(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}", file=sys.stderr)
 
 
 def script(*command: str | Path) -> str:
