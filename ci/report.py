@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import ktap
+from boot import copy_logs
+from interrupt import replaced
 from ktap import Result
 
 
@@ -178,20 +178,27 @@ def write(
     evidence: list[str],
 ) -> Path:
     """Write the report into folder, in place of an older one, and return it."""
-    new = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
+    with replaced(folder) as new:
         for level in (base, stack, *again):
             for machine, logs in level.folders.items():
-                for log in ("ktap", "console"):
-                    shutil.copy(logs / log, new / f"{level.name}.{machine}.{log}")
+                copy_logs(logs, new, f"{level.name}.{machine}")
         text, worse = summary(what, base, stack, again, evidence)
         (new / "summary.txt").write_text(f"{text}report   {folder}\n")
         (new / "junit.xml").write_bytes(junit([base, stack]))
         (new / "verdict.json").write_text(json.dumps({**what, "worse": worse}, indent=1) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        # What ci/page reads: the results as they were judged.
+        results = {
+            "what": what, "worse": worse, "levels": [stored(base), stored(stack)],
+            "again": [stored(level) for level in again],
+        }  # fmt: skip
+        (new / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     return folder
+
+
+def stored(level: Level) -> dict[str, object]:
+    """A level for results.json, with the time of its last run."""
+    when = [(folder / "when").read_text().strip() for folder in level.folders.values()]
+    return {
+        "name": level.name, "when": max(when, default=""), "machines": list(level.folders),
+        "results": [asdict(result) for result in level.results],
+    }  # fmt: skip
