@@ -10,6 +10,9 @@ help: ## this list
 run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, compared
 	@ci/run
 
+report: setup ## build/report/index.html: what the cache has of all bases, on one page
+	@ci/page/build
+
 test: setup ## tests of the scripts on a toy tree, then of the pipeline on v6.12
 	@tests/run
 
@@ -28,4 +31,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run test mutants fetch apply refresh setup
+.PHONY: help run report test mutants fetch apply refresh setup
