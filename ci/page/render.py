@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import stored
-from stored import Flips, Page
+from stored import Base, Flips, Page
 
 HERE = Path(__file__).resolve().parent
 # Of the plot, in its own units; the page stretches it to its width.
@@ -20,6 +20,17 @@ WIDTH, TOP, BOTTOM = 1000, 3, 21
 def anchor(*parts: str) -> str:
     """An element's id."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts)).strip("-")
+
+
+def log_of(found: Page, base: Base, name: str) -> str:
+    """Where the log of something red is, by the name that ci/run gives it."""
+    if name.startswith("evidence "):
+        slug = name.partition(" ")[2]
+        return next(anchor(c.id, slug, base.id) for c in found.changes if c.slug == slug)
+    rows = base.run.rows if base.run else []
+    if name in [f"{row.lane} {row.name}" for row in rows]:
+        return anchor("row", base.id, name)
+    return anchor("worse", base.id)
 
 
 def span(flips: dict[str, Flips]) -> int:
@@ -46,7 +57,7 @@ def page(found: Page) -> str:
         lstrip_blocks=True,
     )
     env.globals.update(
-        anchor=anchor, curve=curve, span=span, statuses=stored.ktap.STATUSES, good=stored.GOOD
+        anchor=anchor, log_of=log_of, curve=curve, span=span, statuses=stored.ktap.STATUSES, good=stored.GOOD
     )
     style = Markup((HERE / "style.css").read_text())
     return env.get_template("page.html").render(page=found, style=style)
