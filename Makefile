@@ -22,6 +22,9 @@ mutants: setup ## deliberate faults in AVIC's code, and which test catches each
 fetch: setup ## a clean base as a git tree; prints its folder
 	@scripts/fetch
 
+moved: setup ## which base Debian has a newer version of, and newer kernels than any base
+	@scripts/moved
+
 apply: setup ## the series onto the base, exact; prints the tree's folder
 	@scripts/apply
 
@@ -31,4 +34,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run report test mutants fetch apply refresh setup
+.PHONY: help run report test mutants fetch moved apply refresh setup
