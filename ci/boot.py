@@ -19,7 +19,7 @@ RUNNER = os.environ.get("RUNNER") or "emulator"
 
 def kept(kind: str) -> Path:
     """Where the results of a kind, such as "report", of this base and runner are kept."""
-    return CACHE / kind / (BASE if RUNNER == "emulator" else f"{BASE}.{RUNNER}")
+    return CACHE / kind / (BASE if RUNNER == "emulator" else f"{BASE}-{RUNNER}")
 
 
 def made_with() -> dict[str, str]:

@@ -254,11 +254,14 @@ class Words(Page):
         self.assertEqual([(row.name, row.verdict) for row in rows], [("x86/avic_precreate_test", "unsteady")])
 
     def test_another_runner_is_another_column(self) -> None:
-        shutil.copytree(self.cache / "report/v7.3", self.cache / "report/v7.3.hardware")
+        shutil.copytree(self.cache / "report/v7.3", self.cache / "report/v7.3-hardware")
         page = stored.read(TOP, self.cache)
-        base = next(base for base in page.bases if base.id == "v7.3.hardware")
-        self.assertEqual(base.make, "BASE=v7.3 RUNNER=hardware")
-        self.assertEqual({len(change.cells) for change in page.changes}, {len(page.bases)})
+        base = next(base for base in page.bases if base.id == "v7.3-hardware")
+        self.assertEqual((base.make, base.missing), ("BASE=v7.3 RUNNER=hardware", []))
+        # It has no evidence of its own.
+        self.assertEqual({len(change.cells) for change in page.changes}, {len(page.bases) - 1})
+        text = self.build().id("suite-v7.3-hardware").up.text()
+        self.assertIn("make run BASE=v7.3 RUNNER=hardware", text)
 
     def test_what_was_skipped_and_why(self) -> None:
         text = self.build().root.text()

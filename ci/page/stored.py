@@ -2,8 +2,8 @@
 """What the runs have left in the cache, as the report shows it.
 
 ci/run keeps report/<base>, ci/evidence evidence/<base> and ci/flips flips/<base>;
-<base> is a folder of patches/, with the runner behind it if that is not the
-emulator.  Nothing is judged here that they have judged already.
+<base> is a folder of patches/, or v6.12-hardware for what another runner than the
+emulator did with it.  Nothing is judged here that they have judged already.
 """
 
 from __future__ import annotations
@@ -263,12 +263,16 @@ class Base:
 
     @property
     def id(self) -> str:
-        return self.name if self.runner == "emulator" else f"{self.name}.{self.runner}"
+        return self.name if self.emulated else f"{self.name}-{self.runner}"
+
+    @property
+    def emulated(self) -> bool:
+        return self.runner == "emulator"
 
     @property
     def make(self) -> str:
         """What `make run` needs to hear for this base and runner."""
-        return f"BASE={self.name}" + ("" if self.runner == "emulator" else f" RUNNER={self.runner}")
+        return f"BASE={self.name}" + ("" if self.emulated else f" RUNNER={self.runner}")
 
     @property
     def version(self) -> str:
@@ -302,8 +306,10 @@ class Base:
 
     @property
     def missing(self) -> list[str]:
-        """Which results there are none of."""
-        found = {"the suite": self.run, "the evidence": self.evidence, "the flips": self.flips}
+        """Which results there are none of; evidence and flips are the emulator's."""
+        found: dict[str, object] = {"the suite": self.run}
+        if self.emulated:
+            found |= {"the evidence": self.evidence, "the flips": self.flips}
         return [name for name, each in found.items() if not each]
 
     @property
@@ -348,7 +354,7 @@ class Page:
     """All that the report shows."""
 
     bases: list[Base]
-    changes: list[Change]
+    changes: list[Change]  # with a cell for each emulated base
     left_out: list[tuple[str, str]]  # tests that only FULL=1 runs, and why
 
     @property
@@ -409,12 +415,10 @@ def read(top: Path, cache: Path) -> Page:
         slugs = [SLUG.fullmatch(patch)[1] for patch in read_series(patches / name)]
         fields = read_fields(patches / name / "base")
         runners = {
-            found.name.removeprefix(f"{name}.")
-            for kind in ("report", "evidence", "flips")
-            for found in (cache / kind).glob(f"{name}.[a-z]*")
+            found.name.removeprefix(f"{name}-") for found in (cache / "report").glob(f"{name}-*")
         }
         for runner in ("emulator", *sorted(runners)):
-            folder = name if runner == "emulator" else f"{name}.{runner}"
+            folder = name if runner == "emulator" else f"{name}-{runner}"
             folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips")}
             counted = folders["flips"] / "flips.json"
             levels = json.loads(counted.read_text())["levels"] if counted.exists() else {}
@@ -434,7 +438,8 @@ def read(top: Path, cache: Path) -> Page:
             argued[slug] = why.strip()
     rows = sorted(changes.values(), key=lambda change: ("LWT".index(change.id[0]), change.id))
     for change in rows:
-        change.cells = [base.cell(change.slug, argued.get(change.slug, "")) for base in bases]
+        why = argued.get(change.slug, "")
+        change.cells = [base.cell(change.slug, why) for base in bases if base.emulated]
 
     left_out = []
     for line in (top / "ci/selftests").read_text().splitlines():
