@@ -8,6 +8,7 @@ v7.3 with none.  Of v6.12 and v7.2 there is nothing.
 from __future__ import annotations
 
 import collections
+import functools
 import json
 import os
 import re
@@ -112,6 +113,21 @@ def wrong_numbers(document: Document, ktap: str) -> list[str]:
     )
 
 
+def build(cache: Path, folder: Path) -> str:
+    """ci/page/build of a cache; what it says."""
+    env = os.environ | {"AVIC_CACHE": str(cache)}
+    command = [TOP / "ci/page/build", folder]
+    return subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+@functools.cache
+def original() -> tuple[Path, str]:
+    """The report of the captured cache, made once, and what ci/page/build said."""
+    folder = Path(tempfile.mkdtemp(prefix="avic-page."))
+    unittest.addModuleCleanup(shutil.rmtree, folder)
+    return folder / "report", build(CAPTURED, folder / "report")
+
+
 class Page(unittest.TestCase):
     """Makes self.cache, a copy of the captured one, to be changed before self.build()."""
 
@@ -122,10 +138,13 @@ class Page(unittest.TestCase):
         shutil.copytree(CAPTURED, self.cache)
 
     def build(self) -> Document:
-        env = os.environ | {"AVIC_CACHE": str(self.cache)}
         self.folder = self.root / "report"
-        command = [TOP / "ci/page/build", self.folder]
-        self.said = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.said = build(self.cache, self.folder)
+        return Document((self.folder / "index.html").read_text())
+
+    def original(self) -> Document:
+        """The report of the captured cache as it is; self.folder is not to be changed."""
+        self.folder, self.said = original()
         return Document((self.folder / "index.html").read_text())
 
     def change(self, path: str, old: str, new: str) -> None:
@@ -140,7 +159,7 @@ class Page(unittest.TestCase):
 class Numbers(Page):
     def test_numbers_are_those_of_the_ktap(self) -> None:
         """Of results.ktap beside the page, and of the machines' own KTAP."""
-        document = self.build()
+        document = self.original()
         text = (self.folder / "results.ktap").read_text()
         self.assertEqual(wrong_numbers(document, text), [])
         theirs = {}
@@ -154,7 +173,7 @@ class Numbers(Page):
         self.assertEqual(ours, theirs)
 
     def test_a_wrong_number_is_seen(self) -> None:
-        self.build()
+        self.original()
         text, ktap = ((self.folder / name).read_text() for name in ("index.html", "results.ktap"))
         one = re.search(r'data-count="v6.1 stack avic=1 pass">\d+', text)[0]
         document = Document(text.replace(one, re.sub(r"\d+$", "99", one)))
@@ -163,7 +182,7 @@ class Numbers(Page):
         self.assertIn("v6.1.stack.avic=1 pass", wrong_numbers(document, ktap))
 
     def test_the_matrix_is_that_of_the_evidence(self) -> None:
-        document = self.build()
+        document = self.original()
         counted = statuses((self.folder / "results.ktap").read_text())
         for base in ("v6.1", "v7.3"):
             for id, slug in (("W2", "irqwin-count"), ("L6", "physical-id-claim")):
@@ -172,7 +191,7 @@ class Numbers(Page):
                 self.assertIn(f"{counts['pass']}/{counts.total()}", cell[0].text())
 
     def test_flips_are_those_of_the_trace(self) -> None:
-        document = self.build()
+        document = self.original()
         said = {e.attrs["data-flips"]: e.text() for e in document.root.all() if "data-flips" in e.attrs}
         traced = {
             f"{log.parts[-3]} {log.stem}": re.search(r"# flips (\d+)", log.read_text())[1]
@@ -187,7 +206,7 @@ class Numbers(Page):
 
 class Words(Page):
     def test_red_leads_to_its_log(self) -> None:
-        document = self.build()
+        document = self.original()
         self.assertEqual(self.state(document), "red")
         self.assertIn("Worse on v6.1: avic=1,x2avic x86_64/avic_precreate_test", self.said)
         name = "avic=1,x2avic x86_64/avic_precreate_test"
@@ -216,7 +235,7 @@ class Words(Page):
         self.assertIn("v7.3: evidence irqwin-count", self.said)
 
     def test_every_link_leads_somewhere(self) -> None:
-        document = self.build()
+        document = self.original()
         ids = {each.attrs["id"] for each in document.root.all() if "id" in each.attrs}
         links = {a.attrs["href"] for a in document.root.all("a")}
         self.assertGreater(len(links), 50)
@@ -264,20 +283,20 @@ class Words(Page):
         self.assertIn("make run BASE=v7.3 RUNNER=hardware", text)
 
     def test_what_was_skipped_and_why(self) -> None:
-        text = self.build().root.text()
+        text = self.original().root.text()
         self.assertIn("Requirement not met: kvm_cpu_has(X86_FEATURE_XSAVES)", text)
         self.assertIn("max_guest_memory_test: all of the memory", text)
         self.assertIn("calls TEST_ASSERT_EQ()", text)
         self.assertIn("no bug here, and a refactoring", text)
 
     def test_before_and_after(self) -> None:
-        text = self.build().id("W2-irqwin-count-v6.1").text()
+        text = self.original().id("W2-irqwin-count-v6.1").text()
         self.assertIn("vCPU0's ExtINT is lost", text)
         self.assertIn("passes from 6 on", text)
         self.assertIn("BASE=v6.1 RERUN=1 ci/evidence irqwin-count", text)
 
     def test_versions(self) -> None:
-        text = self.build().root.text()
+        text = self.original().root.text()
         for exact in ("6.1.192-2", "gcc (Debian 12.2.0", "QEMU emulator version 10.0.13", "b1f781a", "3429f93"):
             self.assertIn(exact, text)
 
@@ -300,7 +319,7 @@ class Words(Page):
 
 class Formats(Page):
     def test_junit_as_its_readers_read_it(self) -> None:
-        self.build()
+        self.original()
         path = self.folder / "junit.xml"
         subprocess.run(["xmllint", "--noout", path], check=True)
         program = """
@@ -324,7 +343,7 @@ print(json.dumps(found))
         self.assertEqual(suites["v6.1.stack.avic=1,x2avic"][0][1], 1)
 
     def test_ktap_has_what_it_plans(self) -> None:
-        self.build()
+        self.original()
         lines = (self.folder / "results.ktap").read_text().splitlines()
         self.assertEqual(lines[0], "KTAP version 1")
         left = 0
@@ -382,7 +401,7 @@ CONTRAST = """(() => {
 class Looks(Page):
     def test_in_a_browser(self) -> None:
         """Wide and narrow, light and dark; the pictures are left in build/screenshots."""
-        self.build()
+        self.original()
         pictures = TOP / "build/screenshots"
         pictures.mkdir(parents=True, exist_ok=True)
         with Browser() as browser:
@@ -413,7 +432,7 @@ class Looks(Page):
 
     def test_states_without_colour(self) -> None:
         """Each state has words or a sign of its own."""
-        text = self.build().root.all("table")[1].text()
+        text = self.original().root.all("table")[1].text()
         for sign in ("✓ 2/2", "base 2/2", "argued", "left out", "?"):
             self.assertIn(sign, text)
 
