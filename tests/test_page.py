@@ -367,6 +367,8 @@ def flaws(browser: Browser, page: Path, width: int, scheme: str) -> list[str]:
     seen = browser.value("document.body.innerText.length")
     if seen < 5000 or browser.value("document.querySelectorAll('table tbody tr').length") < 20:
         found.append(f"an empty page: {seen} characters")
+    # What is folded has to fit as well.
+    browser.value("document.querySelectorAll('details').forEach(fold => fold.open = true)")
     wide = browser.value("document.documentElement.scrollWidth")
     if wide > width:
         found.append(f"{wide} pixels wide, on a screen of {width}")
@@ -409,6 +411,7 @@ class Looks(Page):
                 for scheme in ("light", "dark"):
                     with self.subTest(width=width, scheme=scheme):
                         self.assertEqual(flaws(browser, self.folder / "index.html", width, scheme), [])
+                    browser.open(self.folder / "index.html", width, scheme)
                     browser.screenshot(pictures / f"{width}-{scheme}.png")
         self.assertEqual(len({path.read_bytes() for path in pictures.glob("*.png")}), 4)
 

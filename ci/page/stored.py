@@ -36,7 +36,6 @@ class Run:
     levels: list[report.Level]
     when: list[str]  # of each level
     again: list[report.Level]
-    notes: dict[str, list[str]]  # first word of a line of summary.txt -> the rest of such lines
 
     @classmethod
     def read(cls, folder: Path) -> Run | None:
@@ -44,16 +43,18 @@ class Run:
         if not (folder / "results.json").exists():
             return None
         found = json.loads((folder / "results.json").read_text())
-        notes: dict[str, list[str]] = {}
-        for line in (folder / "summary.txt").read_text().splitlines():
-            notes.setdefault(line[:9].strip(), []).append(line[9:])
         levels, again = ([level_of(each, folder) for each in found[key]] for key in ("levels", "again"))
         when = [each["when"] for each in found["levels"]]
-        return cls(found["what"], found["worse"], levels, when, again, notes)
+        return cls(found["what"], found["worse"], levels, when, again)
 
     @property
     def lanes(self) -> list[str]:
         return list(dict.fromkeys(r.lane for level in self.levels for r in level.results))
+
+    @property
+    def costs(self) -> list[str]:
+        """How long the lanes took, in words."""
+        return [line for level in self.levels for line in report.costs(level)]
 
     def counts(self, level: report.Level, lane: str) -> dict[str, int]:
         """Status -> results, of a level in a lane; statuses without any are left out."""
