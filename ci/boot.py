@@ -28,6 +28,9 @@ def made_with() -> dict[str, str]:
     found = {"commit": commit or "not in git"}
     if qemu := os.environ.get("QEMU"):
         found["qemu"] = script(qemu, "--version").split("\n")[0]
+        # Of ours, the key of its source and patches as well.
+        if Path(qemu).is_relative_to(CACHE / "emulator"):
+            found["qemu"] += f", ci/emulator {Path(qemu).parents[1].name}"
     return found
 
 
