@@ -52,7 +52,7 @@ def ktap_text(page: Page) -> str:
 
 
 def junit(page: Page) -> bytes:
-    """All results as JUnit; a failure that the base has too counts as skipped, as in ci/report.py."""
+    """All results as JUnit; as in ci/report.py, what fails on the base too counts as skipped."""
     root = ET.Element("testsuites")
     for base in page.bases:
         if base.run:

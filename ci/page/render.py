@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+import ktap
 import stored
 from stored import Base, Flips, Page
 
@@ -57,7 +58,8 @@ def page(found: Page) -> str:
         lstrip_blocks=True,
     )
     env.globals.update(
-        anchor=anchor, log_of=log_of, curve=curve, span=span, statuses=stored.ktap.STATUSES, good=stored.GOOD
-    )
+        anchor=anchor, log_of=log_of, curve=curve, span=span,
+        statuses=ktap.STATUSES, good=stored.GOOD,
+    )  # fmt: skip
     style = Markup((HERE / "style.css").read_text())
     return env.get_template("page.html").render(page=found, style=style)

@@ -18,10 +18,9 @@ from pathlib import Path
 import ktap
 import report
 from ktap import Result
-from quilt import read_series
+from quilt import NAME, read_patch, read_series, read_table
 
 GOOD = ("pass", "skip")
-SLUG = re.compile(r"\d{4}-(.+)\.patch")
 # Of a base's first kernel log line.
 BANNER = re.compile(r"Linux version .*")
 IN_BASE = re.compile(r"in this base\b")
@@ -43,7 +42,8 @@ class Run:
         if not (folder / "results.json").exists():
             return None
         found = json.loads((folder / "results.json").read_text())
-        levels, again = ([level_of(each, folder) for each in found[key]] for key in ("levels", "again"))
+        levels = [level_of(each, folder) for each in found["levels"]]
+        again = [level_of(each, folder) for each in found["again"]]
         when = [each["when"] for each in found["levels"]]
         return cls(found["what"], found["worse"], levels, when, again)
 
@@ -194,10 +194,9 @@ class Evidence:
         if not (folder / "evidence.json").exists():
             return None
         found = json.loads((folder / "evidence.json").read_text())
-        cases = [
-            Case(**each | {"seen": [seen_of(one) for one in each["seen"]]}) for each in found.pop("cases")
-        ]
-        return cls(found, cases)
+        for case in found["cases"]:
+            case["seen"] = [seen_of(each) for each in case["seen"]]
+        return cls(found, [Case(**case) for case in found.pop("cases")])
 
 
 def seen_of(found: dict) -> Seen:
@@ -380,7 +379,8 @@ class Page:
         cases = [case for change in self.changes for cell in change.cells for case in cell.cases]
         good = sum(not case.problems for case in cases)
         fixes = sum(case.fails_before for case in cases)
-        return f"{good} of {len(cases)} cases show what they have to, {fixes} of them a fix’s, before and after."
+        what = f"{fixes} of them a fix’s, before and after"
+        return f"{good} of {len(cases)} cases show what they have to, {what}."
 
 
 def read_fields(path: Path) -> dict[str, list[str]]:
@@ -402,18 +402,16 @@ def subject(patches: Path, slug: str) -> str:
     """A change's subject, from the newest base that has it."""
     for base in reversed(versions(path.parent.name for path in patches.glob("*/series"))):
         for path in (patches / base).glob(f"????-{slug}.patch"):
-            text = re.sub(r"\n[ \t]+", " ", path.read_text().partition("\n\n")[0])
-            found = re.search(r"^Subject: (?:\[[^\]]*\] )?(.*)", text, re.MULTILINE)
-            return found[1] if found else ""
+            return read_patch(path).subject
     return ""
 
 
 def read(top: Path, cache: Path) -> Page:
-    """The page of a project's folder and its cache; raises ValueError for a bad line of ci/proofs."""
+    """The page of a project's folder and its cache; exits with 1 for a bad line of a data file."""
     patches = top / "patches"
     bases = []
     for name in versions(path.parent.name for path in patches.glob("*/series")):
-        slugs = [SLUG.fullmatch(patch)[1] for patch in read_series(patches / name)]
+        slugs = [NAME.fullmatch(patch)[2] for patch in read_series(patches / name)]
         fields = read_fields(patches / name / "base")
         runners = {
             found.name.removeprefix(f"{name}-") for found in (cache / "report").glob(f"{name}-*")
@@ -429,22 +427,15 @@ def read(top: Path, cache: Path) -> Page:
 
     changes: dict[str, Change] = {}
     argued: dict[str, str] = {}
-    for line in (top / "ci/proofs").read_text().splitlines():
-        words, _, why = line.partition("##")
-        if line.startswith("#") or not words.strip():
-            continue
-        id, slug, test, _ = words.split()
+    for (id, slug, test, *_), why in read_table(top / "ci/proofs", "ID SLUG TEST CASE ## why"):
         changes.setdefault(slug, Change(id, slug, subject(patches, slug)))
         if test == "-":
-            argued[slug] = why.strip()
+            argued[slug] = why
     rows = sorted(changes.values(), key=lambda change: ("LWT".index(change.id[0]), change.id))
     for change in rows:
         why = argued.get(change.slug, "")
         change.cells = [base.cell(change.slug, why) for base in bases if base.emulated]
 
-    left_out = []
-    for line in (top / "ci/selftests").read_text().splitlines():
-        words, _, why = line.partition("##")
-        if " full:" in words and not line.startswith("#"):
-            left_out.append((words.split()[0], why.strip()))
+    selftests = read_table(top / "ci/selftests", "NAME SECONDS AVIC")
+    left_out = [(words[0], why) for words, why in selftests if words[1].startswith("full:")]
     return Page(bases, rows, left_out)
