@@ -257,6 +257,23 @@ class Words(Page):
         self.assertIn("v7.3 (the evidence)", said)
         self.assertIn("make run BASE=v6.12", said)
 
+    def test_results_that_cannot_be_read(self) -> None:
+        """One line that says which; an older report stays."""
+        self.build()
+        before = (self.folder / "index.html").read_bytes()
+        for path in ("report/v6.1/results.json", "evidence/v6.1/evidence.json", "flips/v6.1/flips.json"):
+            text = (self.cache / path).read_text()
+            for broken in (text[:-10], "{}"):
+                (self.cache / path).write_text(broken)
+                env = os.environ | {"AVIC_CACHE": str(self.cache)}
+                result = subprocess.run(
+                    [TOP / "ci/page/build", self.folder], env=env, stderr=subprocess.PIPE, text=True
+                )
+                self.assertEqual(result.returncode, 1)
+                self.assertRegex(result.stderr, r"^build: .* has of v6\.1 can't be read .*: make run BASE=v6\.1\n$")
+            (self.cache / path).write_text(text)
+        self.assertEqual((self.folder / "index.html").read_bytes(), before)
+
     def test_an_empty_cache_is_no_success(self) -> None:
         shutil.rmtree(self.cache)
         self.assertEqual(self.state(self.build()), "incomplete")

@@ -18,7 +18,7 @@ from pathlib import Path
 import ktap
 import report
 from ktap import Result
-from quilt import NAME, read_patch, read_series, read_table
+from quilt import NAME, fail, read_patch, read_series, read_table
 
 GOOD = ("pass", "skip")
 # Of a base's first kernel log line.
@@ -224,6 +224,14 @@ class Flips:
         return [us - at[0] for us in at]
 
 
+def read_flips(folder: Path) -> dict[str, Flips]:
+    """Level -> its flips; none if they were not counted."""
+    if not (folder / "flips.json").exists():
+        return {}
+    levels = json.loads((folder / "flips.json").read_text())["levels"]
+    return {level: Flips(**found) for level, found in levels.items()}
+
+
 @dataclass
 class Cell:
     """A change on a base."""
@@ -407,7 +415,7 @@ def subject(patches: Path, slug: str) -> str:
 
 
 def read(top: Path, cache: Path) -> Page:
-    """The page of a project's folder and its cache; exits with 1 for a bad line of a data file."""
+    """The page of a project's folder and its cache; exits with 1 for what it can't read."""
     patches = top / "patches"
     bases = []
     for name in versions(path.parent.name for path in patches.glob("*/series")):
@@ -419,10 +427,12 @@ def read(top: Path, cache: Path) -> Page:
         for runner in ("emulator", *sorted(runners)):
             folder = name if runner == "emulator" else f"{name}-{runner}"
             folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips")}
-            counted = folders["flips"] / "flips.json"
-            levels = json.loads(counted.read_text())["levels"] if counted.exists() else {}
-            flips = {level: Flips(**found) for level, found in levels.items()}
-            run, evidence = Run.read(folders["report"]), Evidence.read(folders["evidence"])
+            try:
+                run, evidence = Run.read(folders["report"]), Evidence.read(folders["evidence"])
+                flips = read_flips(folders["flips"])
+            except (OSError, KeyError, TypeError, ValueError) as error:
+                fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={name}")
+                raise
             bases.append(Base(name, runner, fields, slugs, folders, run, evidence, flips))
 
     changes: dict[str, Change] = {}
