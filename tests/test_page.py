@@ -236,7 +236,8 @@ class Words(Page):
 
     def test_every_link_leads_somewhere(self) -> None:
         document = self.original()
-        ids = {each.attrs["id"] for each in document.root.all() if "id" in each.attrs}
+        ids = [each.attrs["id"] for each in document.root.all() if "id" in each.attrs]
+        self.assertEqual(len(ids), len(set(ids)))
         links = {a.attrs["href"] for a in document.root.all("a")}
         self.assertGreater(len(links), 50)
         for link in links:
@@ -245,6 +246,14 @@ class Words(Page):
                     self.assertIn(link[1:], ids)
                 else:
                     self.assertTrue((self.folder / link).exists())
+
+    def test_many_red_results_are_one_sentence(self) -> None:
+        path = self.cache / "report/v7.3/results.json"
+        found = json.loads(path.read_text())
+        path.write_text(json.dumps(found | {"worse": [f"avic=0 test_{n}" for n in range(9)]}))
+        document = self.build()
+        self.assertIn("on v7.3: avic=0 test_0, avic=0 test_1, avic=0 test_2 and 6 more.", self.said)
+        self.assertIn("avic=0 test_8", document.root.all("header")[0].text())
 
     def test_a_base_without_results_is_named(self) -> None:
         shutil.rmtree(self.cache / "report/v6.1")

@@ -373,7 +373,7 @@ class Page:
     @property
     def verdict(self) -> str:
         """The page's first sentence."""
-        red = [f"{base.id}: {', '.join(base.red)}" for base in self.bases if base.red]
+        red = [f"{base.id}: {some(base.red)}" for base in self.bases if base.red]
         missing = [f"{base.id} ({', '.join(base.missing)})" for base in self.bases if base.missing]
         if red:
             return f"Worse on {'; on '.join(red)}."
@@ -389,6 +389,11 @@ class Page:
         fixes = sum(case.fails_before for case in cases)
         what = f"{fixes} of them a fix’s, before and after"
         return f"{good} of {len(cases)} cases show what they have to, {what}."
+
+
+def some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
 
 
 def read_fields(path: Path) -> dict[str, list[str]]:
