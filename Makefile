@@ -10,6 +10,9 @@ help: ## this list
 run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, compared
 	@ci/run
 
+report: setup ## build/report/index.html: what the cache has of all bases, on one page
+	@ci/page/build
+
 test: setup ## tests of the scripts on a toy tree, then of the pipeline on v6.12
 	@tests/run
 
@@ -18,6 +21,9 @@ mutants: setup ## deliberate faults in AVIC's code, and which test catches each
 
 fetch: setup ## a clean base as a git tree; prints its folder
 	@scripts/fetch
+
+moved: setup ## which base Debian has a newer version of, and newer kernels than any base
+	@scripts/moved
 
 apply: setup ## the series onto the base, exact; prints the tree's folder
 	@scripts/apply
@@ -28,4 +34,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run test mutants fetch apply refresh setup
+.PHONY: help run report test mutants fetch moved apply refresh setup

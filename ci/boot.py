@@ -11,9 +11,33 @@ import sys
 import time
 from pathlib import Path
 
-from lib import CACHE, TOP, say, script
+from lib import BASE, CACHE, TOP, say, script
+from quilt import git
 
 RUNNER = os.environ.get("RUNNER") or "emulator"
+
+
+def kept(kind: str) -> Path:
+    """Where the results of a kind, such as "report", of this base and runner are kept."""
+    return CACHE / kind / (BASE if RUNNER == "emulator" else f"{BASE}-{RUNNER}")
+
+
+def made_with() -> dict[str, str]:
+    """The exact versions of what a result was made with, beside base and stack."""
+    commit = git(TOP, "describe", "--always", "--dirty", check=False).stdout.strip()
+    found = {"commit": commit or "not in git"}
+    if qemu := os.environ.get("QEMU"):
+        found["qemu"] = script(qemu, "--version").split("\n")[0]
+        # Of ours, the key of its source and patches as well.
+        if Path(qemu).is_relative_to(CACHE / "emulator"):
+            found["qemu"] += f", ci/emulator {Path(qemu).parents[1].name}"
+    return found
+
+
+def copy_logs(folder: Path, into: Path, name: str) -> None:
+    """A run's plan, KTAP and console into another folder, as name.plan and so on."""
+    for log in ("plan", "ktap", "console"):
+        shutil.copy(folder / log, into / f"{name}.{log}")
 
 
 class Run:

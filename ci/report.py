@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import ktap
+from boot import copy_logs
+from interrupt import replaced
 from ktap import Result
 
 
@@ -139,34 +139,51 @@ def summary(
 
 def junit(levels: list[Level]) -> bytes:
     """All results as JUnit; a failure that the base has too counts as skipped."""
-    before = {(r.lane, r.name): r.status for r in levels[0].results}
     root = ET.Element("testsuites")
+    add_suites(root, levels)
+    return xml(root)
+
+
+def xml(root: ET.Element) -> bytes:
+    """A JUnit document as a file has it, with its totals."""
+    for total in ("tests", "failures", "skipped", "errors"):
+        root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
+    ET.indent(root)
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def printable(text: str) -> str:
+    """A test may say anything; XML takes no control characters."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def add_suites(root: ET.Element, levels: list[Level], prefix: str = "") -> None:
+    """A suite for each lane of each level; a level's failures that the first one has are known."""
+    before = {(r.lane, r.name): r.status for r in levels[0].results} if levels[1:] else {}
     for level in levels:
         for lane in dict.fromkeys(r.lane for r in level.results):
             results = [r for r in level.results if r.lane == lane]
-            suite = ET.SubElement(root, "testsuite", name=f"{level.name}.{lane}")
+            name = f"{prefix}{level.name}.{lane}"
+            suite = ET.SubElement(root, "testsuite", name=name)
             failures = skipped = 0
             for result in results:
-                case = ET.SubElement(
-                    suite, "testcase", classname=f"{level.name}.{lane}", name=result.name
-                )
+                case = ET.SubElement(suite, "testcase", classname=name, name=result.name)
                 known = before.get((lane, result.name)) == result.status
                 if result.status == "skip" or (result.status != "pass" and known):
                     skipped += 1
                     note = result.note if result.status == "skip" else f"known: {result.status}"
-                    ET.SubElement(case, "skipped", message=note)
+                    ET.SubElement(case, "skipped", message=printable(note))
                 elif result.status != "pass":
                     failures += 1
-                    ET.SubElement(case, "failure", type=result.status, message=result.note)
+                    note = printable(result.note)
+                    ET.SubElement(case, "failure", type=result.status, message=note)
                 log = "\n".join(result.log + result.kernel)
                 if log:
-                    printable = "".join(c if c.isprintable() or c == "\n" else "?" for c in log)
-                    ET.SubElement(case, "system-out").text = printable
+                    ET.SubElement(case, "system-out").text = printable(log)
             suite.set("tests", str(len(results)))
             suite.set("failures", str(failures))
             suite.set("skipped", str(skipped))
-    ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+            suite.set("errors", "0")
 
 
 def write(
@@ -178,20 +195,27 @@ def write(
     evidence: list[str],
 ) -> Path:
     """Write the report into folder, in place of an older one, and return it."""
-    new = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
+    with replaced(folder) as new:
         for level in (base, stack, *again):
             for machine, logs in level.folders.items():
-                for log in ("ktap", "console"):
-                    shutil.copy(logs / log, new / f"{level.name}.{machine}.{log}")
+                copy_logs(logs, new, f"{level.name}.{machine}")
         text, worse = summary(what, base, stack, again, evidence)
         (new / "summary.txt").write_text(f"{text}report   {folder}\n")
         (new / "junit.xml").write_bytes(junit([base, stack]))
         (new / "verdict.json").write_text(json.dumps({**what, "worse": worse}, indent=1) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        # What ci/page reads: the results as they were judged.
+        results = {
+            "what": what, "worse": worse, "levels": [stored(base), stored(stack)],
+            "again": [stored(level) for level in again],
+        }  # fmt: skip
+        (new / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     return folder
+
+
+def stored(level: Level) -> dict[str, object]:
+    """A level for results.json, with the time of its last run."""
+    when = [(folder / "when").read_text().strip() for folder in level.folders.values()]
+    return {
+        "name": level.name, "when": max(when, default=""), "machines": list(level.folders),
+        "results": [asdict(result) for result in level.results],
+    }  # fmt: skip

@@ -65,6 +65,16 @@ private_apt() {
 		"$@"
 }
 
+# newest PACKAGE RANGE: its newest version within the range, nothing if there is none.
+newest() {
+	private_apt apt-cache madison "$1" |
+		awk -F '|' -v range="$2" '
+			{ gsub(/ /, "") }
+			$2 ~ "^" range && $3 ~ /Packages$/ { print $2 }' |
+		sort --version-sort --unique |
+		tail --lines=1
+}
+
 # download PACKAGE VERSION FILE.  apt's own helper goes on where it stopped,
 # which apt-get download does not; what to get, and its hash, come from the
 # signed lists all the same.

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """ci/evidence: ci/proofs, which level runs what, and when a line is red."""
 
+import json
 import re
+import shutil
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -113,11 +116,35 @@ class Verdict(unittest.TestCase):
         every = evidence.choose([*evidence.read_proofs(fillers), *proofs], slugs)
         mine = [row for row in every if row.fails_before]
         self.assertEqual(len(mine), 2)
+        ran = []
         for name, number in (("before", 6), ("after", 7)):
             boot = evidence.Boot(name, {number: mine})
             text = (TOP / f"tests/captured/evidence-{name}.ktap").read_text()
             plan = {evidence.lane(number): [row.proof.name for row in mine]}
             for result in ktap.read_ktap(text, plan, rules):
                 boot.note(result)
+            boot.logs = self.logs(name, text)
+            ran.append(boot)
         for row in mine:
             self.assertEqual(row.problems({6: 6, 7: 7}), [])
+        folder = self.logs("kept", "")
+        evidence.store(folder, {"stack": "c0ffee1"}, mine, {6: 6, 7: 7}, ran)
+        kept = json.loads((folder / "evidence.json").read_text())
+        self.assertEqual(kept["when"], "2026-11-21 12:00:00")
+        seen = {
+            case["case"]: [(one["level"], one["boot"], one["status"]) for one in case["seen"]]
+            for case in kept["cases"]
+        }
+        both = [(6, "before", "fail"), (7, "after", "pass")]
+        self.assertEqual(seen, {"duplicate": both, "emfile": both})
+        said = kept["cases"][0]["seen"][0]["log"]
+        self.assertIn("an IPI to vCPU0 is lost", "\n".join(said))
+        self.assertEqual((folder / "before.ktap").read_text(), (ran[0].logs / "ktap").read_text())
+
+    def logs(self, name: str, text: str) -> Path:
+        """A run's folder."""
+        folder = Path(tempfile.mkdtemp(prefix=f"avic-{name}."))
+        self.addCleanup(shutil.rmtree, folder)
+        for log, content in (("ktap", text), ("console", ""), ("plan", ""), ("when", "2026-11-21 12:00:00\n")):
+            (folder / log).write_text(content)
+        return folder

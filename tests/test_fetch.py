@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""scripts/fetch: a base is whole or not there, whatever happens on the way."""
+"""scripts/fetch: a base is whole or not there, whatever happens on the way; scripts/moved."""
 
 import os
 import random
@@ -93,6 +93,28 @@ class FetchDebian(Toy):
         self.mirror.add("1.1-1", self.tree)
         self.check(self.script("fetch").stdout, "1.0-1")
         self.check(self.script("fetch", UPDATE="1").stdout, "1.1-1")
+
+    def test_what_moved(self) -> None:
+        for package, version in (("1.5", "1.5.2-1"), ("1.5", "1.5.10-1"), ("1.4", "1.4.9-1"), ("1.6", "1.6.1-1")):
+            self.mirror.packages.append(
+                f"Package: linux-source-{package}\nVersion: {version}\nArchitecture: all\nDescription: toy\n"
+                f"Maintainer: Toy <toy@localhost>\nFilename: pool/{version}.deb\nSize: 1\nSHA256: {'0' * 64}\n"
+            )
+        self.mirror.publish()
+        fields = "Package: linux-source-1.5\nRange: 1.5.*\nSuites: bookworm\nTested: 1.5.1-1 1.5.2-1\n"
+        (self.patches / "base").write_text(fields)
+        self.assertEqual(
+            [" ".join(line.split()) for line in self.script("moved").stdout.splitlines()],
+            [
+                "base tested newest",
+                "toy 1.5.2-1 1.5.10-1 moved: make run BASE=toy UPDATE=1",
+                "- - 1.6.1-1 new: linux-source-1.6 has no base; TREE= scripts/fit says which stack fits",
+            ],
+        )
+        edit(self.patches / "base", "1.5.2-1", "1.5.10-1")
+        self.assertNotIn("moved:", self.script("moved").stdout)
+        edit(self.patches / "base", "Range: 1.5", "Range: 1.7")
+        self.assertIn("gone: Debian has no linux-source-1.5 1.7.* any more", self.script("moved", 1).stdout)
 
     def test_none_in_range(self) -> None:
         edit(self.patches / "base", "Range: 1.*", "Range: 3.*")

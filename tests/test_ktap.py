@@ -141,7 +141,7 @@ class Report(unittest.TestCase):
     ) -> tuple[str, ET.Element]:
         root = Path(tempfile.mkdtemp(prefix="avic-report."))
         self.addCleanup(lambda: __import__("shutil").rmtree(root))
-        for name in ("ktap", "console"):
+        for name in ("plan", "ktap", "console", "when"):
             (root / name).write_text("")
         folder = report.write(
             root / "report", {"base": "v"},
