@@ -5,13 +5,19 @@
 export BASE TREE TESTS LANES JOBS V UPDATE RESET RERUN FULL RUNNER QEMU AVIC_CACHE
 
 help: ## this list
-	@sed --quiet 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand --tabs=10
+	@sed --quiet 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand --tabs=14
 
 run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, compared
 	@ci/run
 
 test: setup ## tests of the scripts on a toy tree, then of the pipeline on v6.12
 	@tests/run
+
+check: setup ## the gates of KVM's maintainers, at each patch level: builds, checkpatch, sparse, Coccinelle
+	@scripts/check
+
+allmodconfig: setup ## all that sees what the stack changes, with everything configured; FULL=1 the whole tree
+	@scripts/check allmodconfig
 
 mutants: setup ## deliberate faults in AVIC's code, and which test catches each
 	@ci/mutate
@@ -28,4 +34,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run test mutants fetch apply refresh setup
+.PHONY: help run test check allmodconfig mutants fetch apply refresh setup
