@@ -83,19 +83,19 @@ def enclosing(lines: list[str], number: int) -> str:
 class Places:
     """File names as the kernel has them, and the function at a line."""
 
-    def __init__(self, tree: Path, cwd: Path | None = None) -> None:
-        """cwd: what relative names are relative to, if not the tree."""
-        self.tree, self.cwd = tree, cwd or tree
+    def __init__(self, tree: Path, *cwd: Path) -> None:
+        """cwd: what relative names may be relative to, beside the tree."""
+        self.tree, self.cwd = tree, cwd
         self.lines: dict[str, list[str]] = {}
 
     def name(self, path: str) -> str:
-        """The path below the tree, or below cwd where make's own files are, or as it is."""
-        full = os.path.normpath(self.cwd / path)
-        if not os.path.exists(full):
-            full = os.path.normpath(self.tree / path)
-        for root in (self.tree, self.cwd):
-            if full.startswith(f"{root}/"):
-                return full[len(str(root)) + 1 :]
+        """The path below the tree, or below the build folder, or as it is."""
+        roots = (*self.cwd, self.tree)
+        full = [os.path.normpath(root / path) for root in roots]
+        best = next((each for each in full if os.path.exists(each)), full[-1])
+        for root in (self.tree, *self.cwd):
+            if best.startswith(f"{root}/"):
+                return best[len(str(root)) + 1 :]
         return path
 
     def function(self, file: str, line: int) -> str:

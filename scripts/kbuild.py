@@ -14,10 +14,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from findings import Finding, Places, of_make
 from interrupt import held_back
@@ -33,6 +35,38 @@ OWN = ("arch/x86/kvm", "virt/kvm")
 
 class CouldNot(Exception):
     """A gate has no answer; the text says why, and where the log is."""
+
+
+class Tools:
+    """The tools that run, so that none outlives us."""
+
+    running: set[subprocess.Popen[str]] = set()
+    stopped = False
+
+    @classmethod
+    def run(cls, command: list[str], **how: Any) -> tuple[int, str, str]:
+        """Run a tool; returns its exit status and, where piped, what it has said."""
+        if cls.stopped:
+            raise CouldNot("interrupted")
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True, **how
+        )  # fmt: skip
+        cls.running.add(process)
+        try:
+            output, complaints = process.communicate()
+        finally:
+            cls.running.discard(process)
+        if cls.stopped:
+            raise CouldNot("interrupted")
+        return process.returncode, output or "", complaints or ""
+
+    @classmethod
+    def stop(cls) -> None:
+        """End what runs, in a way that lets make remove what is half made."""
+        cls.stopped = True
+        for process in list(cls.running):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 class Tree:
@@ -60,7 +94,11 @@ class Tree:
             new = self.folder / f".tree.{os.getpid()}"
             say(f"a source tree for the gates in {self.path}")
             try:
-                git(self.repo, "clone", "--quiet", "--shared", "--no-checkout", str(self.repo), str(new))
+                new.mkdir(parents=True)
+                git(new, "init", "--quiet")
+                # By hand: git clone --shared copies what is shallow instead.
+                objects = git(self.repo, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+                (new / ".git/objects/info/alternates").write_text(objects.stdout)
                 git(new, "checkout", "--quiet", "--detach", commit)
                 new.rename(self.path)
             finally:
@@ -124,17 +162,10 @@ class Build:
         with log.open("w") as output:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
-            process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            try:
-                return process.wait()
-            finally:
-                # To be killed would keep make from removing what is half made.
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait()
+            status, _, _ = Tools.run(
+                command, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        return status
 
     def configure(self, config: str) -> None:
         """The .config, unless the folder has it."""
@@ -157,13 +188,14 @@ class Build:
     def lacks(self, config: str) -> str:
         """The option that a configuration is about, if this base does not have it."""
         wanted = re.findall(r"^# Where the base has: *(\S+)", fragments(config)[-1].read_text(), re.M)
-        have = (self.out / ".config").read_text()
+        have = "\n" + (self.out / ".config").read_text()
         return next((name for name in wanted if f"\n{name}=" not in have), "")
 
-    def make(self, command: list[str], kept: Path) -> list[Finding]:
+    def make(self, command: list[str], kept: Path, cwd: str = "") -> list[Finding]:
         """Bring the targets up to date; all findings about what has been built here.
 
-        kept: where the log goes.  Raises CouldNot if make broke off for
+        kept: where the log goes.  cwd: the folder below the tree where the tools
+        run, if that is not the build folder.  Raises CouldNot if make broke off for
         another reason than an error in the source.
         """
         state = self.out / "findings.json"
@@ -176,7 +208,7 @@ class Build:
         unsure.touch()
         status = self.run(kept, command)
         text = kept.read_text(errors="replace")
-        units, broken = of_make(text, Places(self.tree, self.out))
+        units, broken = of_make(text, Places(self.tree, self.out, self.tree / cwd))
         known = json.loads(state.read_text()) if state.exists() else {}
         known |= {unit: [finding.as_json() for finding in found] for unit, found in units.items()}
         told = [f for found in units.values() for f in found if "error:" in f.message]
@@ -243,9 +275,80 @@ def is_built(tree: Path, config: str, file: str) -> bool:
         for line in re.findall(rf"^[^#\n]*[+:]?=[^#\n]*(?<![\w-]){re.escape(part)}\.o\b", text, re.M):
             target, _, _ = line.partition("=")
             switch = re.search(r"\$\((CONFIG_\w+)\)", target)
-            if switch and f"\n{switch[1]}=" not in config:
+            if switch and f"\n{switch[1]}=" not in f"\n{config}":
                 continue
             if target.strip().startswith("obj-"):
                 return True
             todo.append(re.split(r"-(?:y|objs|\$)", target.strip())[0])
     return False
+
+
+EXPORT = re.compile(r"\bEXPORT_(?:PER_CPU_)?(SYMBOL|TRACEPOINT_SYMBOL|STATIC_CALL)\w*\(\s*(\w+)")
+EXPORTED_AS = {
+    "SYMBOL": ("{}",),
+    "TRACEPOINT_SYMBOL": ("__tracepoint_{}", "__traceiter_{}", "__SCK__tp_func_{}", "__SCT__tp_func_{}"),
+    "STATIC_CALL": ("__SCK__{}", "__SCT__{}"),
+}
+
+
+def exports(tree: Path) -> set[str]:
+    """The symbols that the tree's source exports to modules, on x86."""
+    shown = subprocess.run(
+        ["git", "-C", tree, "grep", "-E", "EXPORT_(PER_CPU_|TRACEPOINT_)?(SYMBOL|STATIC_CALL)", "--",
+         "*.c", "*.h", "*.S", ":!tools", ":!Documentation", ":!scripts"],
+        env=os.environ | DEAF, capture_output=True, text=True, errors="replace",
+    ).stdout  # fmt: skip
+    found = set()
+    for line in shown.splitlines():
+        file, _, text = line.partition(":")
+        if not file.startswith("arch/") or file.startswith("arch/x86/"):
+            for kind, name in EXPORT.findall(text):
+                found |= {form.format(name) for form in EXPORTED_AS[kind]}
+    if not found:
+        raise CouldNot(f"no export found in {tree}")
+    return found
+
+
+def undefined(path: Path) -> set[str]:
+    """The symbols that an object asks others for."""
+    result = subprocess.run(["nm", "--undefined-only", path], capture_output=True, text=True)
+    if result.returncode:
+        raise CouldNot(f"nm: {result.stderr.strip()}")
+    return {line.split()[-1] for line in result.stdout.splitlines() if line.strip()}
+
+
+def modpost(build: Build, asked: dict[str, set[str]], given: set[str], log: Path) -> list[Finding]:
+    """What nobody gives: for modules by modpost, for other objects by the names alone.
+
+    asked: the symbols that each object wants.  given: what the rest of the kernel has.
+    """
+    modules = [name for name in asked if f"/{name}".endswith(("/kvm.o", "/kvm-amd.o", "/kvm-intel.o"))]
+    symbols, order = build.out / "given.symvers", build.out / "asked.order"
+    symbols.write_text("".join(f"0x00000000\t{n}\tvmlinux\tEXPORT_SYMBOL\t\n" for n in sorted(given)))
+    order.write_text("".join(f"{name}\n" for name in modules))
+    command = ["scripts/mod/modpost", "-i", symbols.name, "-T", order.name, "-o", "made.symvers"]
+    result = subprocess.run(command, cwd=build.out, capture_output=True, text=True)
+    with log.open("a") as kept:
+        kept.write(f"$ {' '.join(command)}\n{result.stdout}{result.stderr}")
+    missing = re.findall(r'modpost: "([^"]+)" \[(\S+?)(?:\.ko)?\] undefined', result.stderr)
+    made = build.out / "made.symvers"
+    if result.returncode and not missing or not result.returncode and not made.exists():
+        last = (result.stderr.strip() or f"exit status {result.returncode}").split("\n")[-1]
+        raise CouldNot(f"modpost: {last} (log: {log})")
+    made.unlink(missing_ok=True)
+    found = [Finding(f"{where}.ko", "", f"modpost: {name} is undefined") for name, where in missing]
+    for path in (name for name in asked if name not in modules):
+        for name in sorted(asked[path] - given):
+            # Not exported, but the kernel may have it for itself.
+            if not defined(build.tree, name):
+                found.append(Finding(path, "", f"modpost: {name} is undefined"))
+    return found
+
+
+def defined(tree: Path, name: str) -> bool:
+    """Whether the source has a function or variable of that name which is not static."""
+    return not subprocess.run(
+        ["git", "-C", tree, "grep", "-q", "-E",
+         rf"^([A-Za-z_][^=;(]*[ *])?{name}(\(|\[| =|;)|^SYM_\w+\({name}\)", "--", "*.c", "*.S"],
+        env=os.environ | DEAF,
+    ).returncode  # fmt: skip
