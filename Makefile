@@ -5,7 +5,7 @@
 export BASE TREE TESTS LANES JOBS V UPDATE RESET RERUN FULL RUNNER QEMU AVIC_CACHE
 
 help: ## this list
-	@sed --quiet 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand --tabs=10
+	@sed --quiet 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand --tabs=14
 
 run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, compared
 	@ci/run
@@ -15,6 +15,12 @@ report: setup ## build/report/index.html: what the cache has of all bases, on on
 
 test: setup ## tests of the scripts on a toy tree, then of the pipeline on v6.12
 	@tests/run
+
+check: setup ## the gates of KVM's maintainers, at each patch level: builds, checkpatch, sparse, Coccinelle
+	@scripts/check
+
+allmodconfig: setup ## all that sees what the stack changes, with everything configured; FULL=1 the whole tree
+	@scripts/check allmodconfig
 
 mutants: setup ## deliberate faults in AVIC's code, and which test catches each
 	@ci/mutate
@@ -34,4 +40,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run report test mutants fetch moved apply refresh setup
+.PHONY: help run report test check allmodconfig mutants fetch moved apply refresh setup

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/check on a toy kernel: each case of tests/check is refused, for the reason it states.
+
+A case is a folder with a stack of patches and `want`: the gates to run, and a
+regex for each red line that has to come, in order.  No other may come.
+"""
+
+import json
+import os
+import re
+import shutil
+import unittest
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from toy import TOP, Toy, edit, git
+from verb import load
+
+load("scripts/check")
+from findings import Finding, Places, enclosing, more, of_checkpatch, of_make  # noqa: E402
+from kbuild import includers, is_built  # noqa: E402
+
+CASES = TOP / "tests/check"
+# The tool that a gate rests on.
+TOOLS = {
+    "gcc": "gcc",
+    "clang": "clang-19",
+    "sparse": "sparse",
+    "own-cocci": "spatch",
+    "checkpatch": "perl",
+    "selftests": "gcc",
+}
+
+
+class Kernel(Toy):
+    """A toy kernel with C files in it, and all that scripts/check reads."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for folder in ("ci", "configs"):
+            shutil.copytree(TOP / folder, self.project / folder)
+        shutil.copy(TOP / "patches/upstream", self.project / "patches/upstream")
+        self.env |= {"JOBS": "2"}
+
+    @staticmethod
+    def make_tree(tree: Path) -> None:
+        shutil.copytree(CASES / "tree", tree)
+        git(tree, "init", "--quiet")
+        git(tree, "add", "--all")
+        git(tree, "commit", "--quiet", "--message=toy")
+
+    def take(self, case: str) -> tuple[str, list[str]]:
+        """The case's stack becomes the toy's; returns the gates and the red lines it wants."""
+        for path in self.patches.glob("*.patch"):
+            path.unlink()
+        names = []
+        for path in sorted((CASES / case).glob("*.patch")):
+            shutil.copy(path, self.patches)
+            names.append(path.name)
+        (self.patches / "series").write_text("".join(f"{name}\n" for name in names))
+        lines = (CASES / case / "want").read_text().splitlines()
+        words = [line.partition(" ")[::2] for line in lines if not line.startswith("#")]
+        gates = next(rest for kind, rest in words if kind == "gates")
+        return gates, [rest for kind, rest in words if kind == "red"]
+
+    def red(self, gates: str, status: int, **env: str) -> list[str]:
+        """The red lines of a run."""
+        output = self.script(f"check {gates}", status, **env).stdout
+        return re.findall(r"^red +(.*)", output, re.MULTILINE)
+
+
+class Cases(Kernel):
+    """Each case's fault is refused, as the case states it."""
+
+    def refused_as_stated(self, case: str) -> None:
+        gates, want = self.take(case)
+        red = self.red(gates, 1 if want else 0)
+        self.assertEqual(len(red), len(want), red)
+        for line, regex in zip(sorted(red), sorted(want)):
+            self.assertRegex(line, f"^{regex}")
+
+
+def add_cases() -> None:
+    """A test for each folder."""
+    for folder in sorted(CASES.iterdir()):
+        if (folder / "want").exists():
+
+            def test(self: Cases, case: str = folder.name) -> None:
+                self.refused_as_stated(case)
+
+            setattr(Cases, f"test_{folder.name.replace('-', '_')}", test)
+
+
+add_cases()
+
+
+class CouldNotCheck(Kernel):
+    """A tool that is missing, or dies, makes its gate red; it is never green."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.take("warning-moved")
+        self.bin = self.root / "bin"
+        self.bin.mkdir()
+
+    def test_tool_killed_in_mid_run(self) -> None:
+        """It has answered for some files, and dies at a later one."""
+        for gate, tool in TOOLS.items():
+            with self.subTest(gate):
+                shutil.rmtree(self.cache, ignore_errors=True)
+                for each in self.bin.iterdir():
+                    each.unlink()
+                real = shutil.which(tool)
+                (self.bin / tool).write_text(
+                    f'#!/bin/sh\ncase "$*" in *avic.c*|*toy_test.c*|*checkpatch*|*inhibit*)'
+                    f' kill -9 $$ ;; *) exec {real} "$@" ;; esac\n'
+                )
+                (self.bin / tool).chmod(0o755)
+                path = f"{self.bin}:{os.environ['PATH']}"
+                red = self.red(gate, 1, PATH=path, CCACHE_DISABLE="1")
+                self.assertRegex("\n".join(red), f"{gate} .*: could not check: ")
+                # And nothing of it is remembered.
+                self.assertEqual(self.red(gate, 0), [])
+
+    def test_tool_missing(self) -> None:
+        """A PATH with everything but the tool."""
+        for folder in os.environ["PATH"].split(":"):
+            for each in Path(folder).glob("*"):
+                if not (self.bin / each.name).is_symlink():
+                    (self.bin / each.name).symlink_to(each)
+        for gate, tool in TOOLS.items():
+            with self.subTest(gate):
+                aside = (self.bin / tool).rename(self.root / "aside")
+                red = self.red(gate, 1, PATH=str(self.bin))
+                self.assertRegex(red[0], f"{gate} .*: could not check: .*{tool}")
+                aside.rename(self.bin / tool)
+
+    def test_cut_short_after_compiling(self) -> None:
+        """What was compiled and not written down is compiled again."""
+        self.take("warning-swapped")
+        before = self.red("gcc", 1)
+        build = next((self.cache / "check/toy").glob("*/build/check-gcc-1"))
+        (build / "unsure").touch()
+        (build / "findings.json").unlink()
+        self.assertEqual(self.red("gcc", 1, RERUN="1"), before)
+
+    def test_objects_are_not_there(self) -> None:
+        """A make that builds nothing, and says that all is well."""
+        edit(self.tree / "Makefile", "$(kvm)/: $(objects:%=$(O)/%)", "$(kvm)/:")
+        git(self.tree, "commit", "--quiet", "--all", "--message=nothing to build")
+        self.assertRegex(self.red("gcc", 1)[0], "could not check: make has built none")
+
+    def test_base_that_does_not_configure(self) -> None:
+        edit(self.project / "configs/check.config", "CONFIG_KVM_INTEL=m", "CONFIG_KVM_Intel=m")
+        self.assertRegex(self.red("gcc", 1)[0], "could not check: configuring failed: .*CONFIG_KVM_Intel=m")
+
+    def test_unknown_gate(self) -> None:
+        self.refused("check gccc", 2, "no gate 'gccc'")
+
+
+class Report(Kernel):
+    """What machines read says what people read."""
+
+    def test_json_and_junit(self) -> None:
+        self.take("warning-swapped")
+        self.red("gcc rules", 1)
+        folder = self.cache / "report/check-toy"
+        verdicts = json.loads((folder / "verdicts.json").read_text())
+        wrong = [each for each in verdicts if each["status"]]
+        self.assertEqual([(each["gate"], each["level"]) for each in wrong], [("gcc", "0001-one")])
+        self.assertEqual(wrong[0]["command"], "make check CC=gcc W=1")
+        self.assertEqual(wrong[0]["findings"][0]["function"], "kvm_last")
+        cases = ET.parse(folder / "junit.xml").getroot().iter("testcase")
+        failed = [each for each in cases if each.find("failure") is not None]
+        self.assertEqual([each.get("name") for each in failed], ["0001-one"])
+
+    def test_second_run_remembers(self) -> None:
+        self.take("warning-swapped")
+        before = self.red("gcc sparse", 1)
+        for log in self.cache.glob("check/toy/*/logs/*"):
+            log.unlink()
+        self.assertEqual(self.red("gcc sparse", 1), before)
+        logs = [log.name for log in self.cache.glob("check/toy/*/logs/*")]
+        self.assertEqual(logs, [], "something was compiled again")
+
+
+class Findings(unittest.TestCase):
+    """The identity of a finding, and how output is read."""
+
+    def test_number_counts(self) -> None:
+        one = Finding("a.c", "f", "warning: unused", "3")
+        again = Finding("a.c", "f", "warning: unused", "9")
+        self.assertEqual(more([again], [one]), [])
+        self.assertEqual(more([one, again], [one]), [again])
+        self.assertEqual(len(more([Finding("a.c", "g", "warning: unused")], [one])), 1)
+
+    def test_places_in_a_message_do_not_count(self) -> None:
+        one = Finding("a.c", "f", "ERROR: lock on line 12 but not on line 17")
+        two = Finding("a.c", "f", "ERROR: lock on line 13 but not on line 19")
+        self.assertEqual(more([two], [one]), [])
+
+    def test_numbers_in_a_message_count(self) -> None:
+        one = Finding("a.c", "f", "warning: array of 8 bytes")
+        two = Finding("a.c", "f", "warning: array of 4 bytes")
+        self.assertEqual(more([two], [one]), [two])
+
+    def test_enclosing(self) -> None:
+        text = "int a;\n\nint f(int n,\n      int m)\n{\nout:\n\treturn g(n);\n}\n\nint b = g(1);\n"
+        lines = text.split("\n")
+        self.assertEqual([enclosing(lines, n) for n in (4, 7, 8, 10)], ["f", "f", "f", ""])
+
+    def read(self, log: str) -> tuple[dict[str, list[Finding]], list[str]]:
+        return of_make(log, Places(Path("/tree"), Path("/out")))
+
+    def test_make(self) -> None:
+        units, broken = self.read(
+            "  CC [M]  arch/x86/kvm/x86.o\n"
+            "In file included from /tree/arch/x86/kvm/x86.c:4:\n"
+            "/tree/arch/x86/kvm/svm/../x86.h:7:3: error: 'x' undeclared [-Werror=x]\n"
+            "make[3]: *** [/tree/scripts/Makefile.build:249: arch/x86/kvm/x86.o] Error 1\n"
+            "make[2]: *** [/tree/scripts/Makefile.build:505: arch/x86/kvm] Error 2\n"
+        )
+        found = units["arch/x86/kvm/x86.o"]
+        self.assertEqual([(f.file, f.at) for f in found], [("arch/x86/kvm/x86.h", "7")])
+        self.assertEqual(broken, [])
+
+    def test_object_without_a_reason(self) -> None:
+        """Given up on, and no error says why: the compiler died."""
+        for why in ("Error 1", "Error 2", "Error 137", "Killed", "Segmentation fault"):
+            _, broken = self.read(f"  CC  a/b.o\nmake[3]: *** [Makefile:9: a/b.o] {why}\n")
+            self.assertEqual(len(broken), 1, why)
+
+    def test_crash_is_no_finding(self) -> None:
+        for line in (
+            "/tree/a.c:3:1: internal compiler error: Segmentation fault",
+            "gcc: fatal error: Killed signal terminated program cc1",
+            "/bin/sh: 1: sparse: not found",
+            "/bin/sh: line 1: sparse: command not found",
+        ):
+            units, broken = self.read(f"  CC  a.o\n{line}\nmake: *** [Makefile:9: a.o] Error 1\n")
+            self.assertEqual(units["a.o"], [])
+            self.assertTrue(broken, line)
+
+    def test_checkpatch_that_broke_off(self) -> None:
+        line = "p:7: ERROR:X: y\n"
+        self.assertIsNone(of_checkpatch(line, "p", lambda _: "f.c"))
+        whole = of_checkpatch(f"{line}total: 1 errors, 0 warnings, 9 lines checked\n", "p", lambda _: "f.c")
+        self.assertEqual([str(each) for each in whole or []], ["p:7: f.c(): ERROR:X: y"])
+
+
+class Includers(Kernel):
+    """What a changed header reaches is found, not listed."""
+
+    def test_through_another_header(self) -> None:
+        kvm = self.tree / "arch/x86/kvm"
+        (kvm / "inner.h").write_text("int inner;\n")
+        (kvm / "svm/x86.h").write_text("int other;\n")
+        (self.tree / "arch/arm64").mkdir()
+        (self.tree / "arch/arm64/a.c").write_text('#include "x86.h"\n')
+        edit(kvm / "x86.h", "#define GFP", '#include "inner.h"\n#define GFP')
+        git(self.tree, "add", "--all")
+        found = includers(self.tree, {"arch/x86/kvm/inner.h"})
+        # svm/avic.c finds the header of that name in its own folder first.
+        self.assertEqual(found, {"arch/x86/kvm/x86.h", "arch/x86/kvm/x86.c"})
+
+    def test_config_decides(self) -> None:
+        folder = self.tree / "drivers/a"
+        folder.mkdir(parents=True)
+        (folder / "Makefile").write_text(
+            "obj-$(CONFIG_ON) += on.o whole.o\nobj-$(CONFIG_OFF) += off.o part.o\nwhole-y := in.o\n"
+            "part-objs := \\\n\tout.o\n"
+        )
+        built = [n for n in ("on", "off", "in", "out", "none") if is_built(self.tree, "\nCONFIG_ON=y\n", f"drivers/a/{n}.c")]
+        self.assertEqual(built, ["on", "in"])
