@@ -25,18 +25,20 @@ RUNNER = TOP / "ci/runners/hardware"
 BOOT_SECONDS = 180
 # The same as ci/runners/emulator: an IOMMU that posts interrupts.
 IOMMU = ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on", "-device", "amd-fch-smbus,addr=14.0"]
-# What a job may change; all of the machine's processes but those of this login.
+# A device that nobody there uses.
+EDU = "0000:00:1e.0"
+# What a job may change, and all processes; see snapshot() for those of this very login.
 SNAPSHOT = r"""
-cut -d' ' -f1 /proc/modules | sort | sed 's/^/module /'
-for f in /sys/module/kvm*/parameters/*; do echo "$f $(cat $f)"; done
-cat /sys/module/kvm*/notes/.note.gnu.build-id | sha256sum
-cut -d' ' -f2- /proc/mounts | sort
+: standin-snapshot
+cut -d' ' -f1 /proc/modules
+grep . /sys/module/kvm*/parameters/*
+cut -d' ' -f2- /proc/mounts
 ls /sys/kernel/tracing/instances; cat /sys/kernel/tracing/kprobe_events
 ls /run /tmp /root
-for p in /proc/[0-9]*; do
-	tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -v '^$' | grep -v 'sshd: \|standin-snapshot'
-done | sort
+cd /sys/bus/pci/devices; for d in *; do echo $d $(readlink $d/driver) $(cat $d/driver_override); done
+for p in /proc/[0-9]*; do tr '\0\n' '  ' <$p/cmdline && echo " (process)"; done 2>/dev/null
 """
+THIS_LOGIN = re.compile(r"sshd: |standin-snapshot|^tr |^ \(process\)")
 
 
 class StandIn:
@@ -85,6 +87,7 @@ class StandIn:
                 "-nodefaults",
                 "-display", "none",
                 *IOMMU,
+                "-device", f"edu,addr={EDU[-4:]}",
                 "-netdev", f"stream,id=n0,server=off,{cable}",
                 "-device", "virtio-net-pci,netdev=n0,romfile=",
                 "-monitor", f"unix:{self.monitor_socket},server=on,wait=off",
@@ -167,8 +170,9 @@ class StandIn:
                 monitor.sendall(f"{send}\n".encode() if send else b"")
 
     def snapshot(self) -> str:
-        """What has to be the same before and after, once what ends has ended."""
-        return self.sh(f": standin-snapshot\n{SNAPSHOT}")
+        """What has to be the same before and after."""
+        lines = self.sh(SNAPSHOT).splitlines()
+        return "\n".join(sorted(line for line in lines if not THIS_LOGIN.search(line)))
 
     def stop(self) -> None:
         for process in (self.process, self.network):
@@ -270,8 +274,10 @@ class Hardware(Machine):
         self.assert_as_before()
 
     def test_2_a_test_that_fails(self) -> None:
-        folder = self.bundle({"good": "true", "bad": "exit 1"}, "lane l l avic=0")
-        self.assertEqual(self.run_lane(folder)[0], 0)
+        """Its result is all that is wrong; meanwhile a spare device is VFIO's."""
+        driver = f"readlink /sys/bus/pci/devices/{EDU}/driver | grep -q vfio-pci"
+        folder = self.bundle({"good": driver, "bad": "exit 1"}, "lane l l avic=0")
+        self.assertEqual(self.run_lane(folder, VFIO=EDU)[0], 0)
         statuses = {name: result.status for name, result in self.results(folder).items()}
         self.assertEqual(statuses, {"good": "pass", "bad": "fail"})
         self.assertIn("Linux version", (folder / "console").read_text())
@@ -354,6 +360,17 @@ class Hardware(Machine):
         self.assertEqual(other.snapshot(), before)
         other.stop()
 
+    def test_4_another_kernel(self) -> None:
+        """The release is the same, the configuration is not: no module is loaded."""
+        folder = self.bundle({"good": "true"})
+        with (folder / "bundle/config").open("a") as config:
+            config.write("CONFIG_OF_ANOTHER_KERNEL=y\n")
+        status, said = self.run_lane(folder)
+        self.assertEqual(status, 2)
+        self.assertRegex(said, r"kernel: \S+ runs, in another configuration: 1 options differ")
+        self.assertIn("KEXEC= boots the modules' kernel from RAM", said)
+        self.assert_as_before()
+
     def test_5_splat(self) -> None:
         """A splat ends the run; the machine is restored, but takes no job until it is rebooted."""
         warn = "echo '<4>WARNING: CPU: 0 PID: 1 at deliberate.c:1' >/dev/kmsg; sleep 1000"
@@ -382,3 +399,33 @@ class Hardware(Machine):
         status, said = self.run_lane(self.bundle({"good": "true"}))
         self.assertEqual(status, 2)
         self.assertIn("clean: reboot this machine: its kernel is tainted: oops", said)
+
+    def test_7_kexec_and_back(self) -> None:
+        """The modules' own kernel, booted from RAM; results by the serial line; a reboot undoes it.
+
+        Also the taint of the test before is gone with that.
+        """
+        folder = self.bundle({"good": "true", "who": "cat /proc/cmdline"}, "lane l l avic=0")
+        size = self.standin.console.stat().st_size
+        status, said = self.run_lane(
+            folder, KEXEC="console=ttyS0 tsc=reliable no_timer_check",
+            SERIAL=f"exec tail --bytes=+{size + 1} --follow '{self.standin.console}'",
+        )  # fmt: skip
+        self.assertEqual(status, 0)
+        results = self.results(folder)
+        self.assertEqual([r.status for r in results.values()], ["pass", "pass"])
+        self.assertIn("loglevel=1 panic=10", results["who"].log[0])
+        self.standin.wait_up(size)
+        self.assert_as_before()
+
+    def test_8_panic(self) -> None:
+        """The machine is gone in mid-run and comes back: a panic, with what pstore kept of it."""
+        folder = self.bundle({"good": "true", "dies": "echo c >/proc/sysrq-trigger"})
+        status, said = self.run_lane(folder)
+        self.assertEqual(status, 1)
+        self.assertIn("panic: standin rebooted", said)
+        self.assertEqual(self.results(folder)["dies"].status, "panic")
+        kept = "".join(p.read_text(errors="replace") for p in (folder / "pstore").glob("dmesg*"))
+        self.assertIn("sysrq triggered crash", kept)
+        self.standin.sh("rm /sys/fs/pstore/*")
+        self.assert_as_before()

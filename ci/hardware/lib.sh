@@ -40,7 +40,8 @@ vfio() {
 
 # stopping_taints: what ci/hardware/taints names and the kernel has now.
 stopping_taints() {
-	read -r now </proc/sys/kernel/tainted
+	# Not by read: a sysctl ends behind the first byte for who reads one at a time.
+	now=$(cat /proc/sys/kernel/tainted)
 	sed 's/#.*//' $work/hardware/taints | while read -r bit what; do
 		[ -z "$bit" ] || [ $((now >> bit & 1)) -eq 0 ] || echo "$what"
 	done
