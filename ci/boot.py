@@ -50,10 +50,16 @@ class Run:
         (self.aside / "plan").write_text(plan)
         self.bundle = self.aside / "bundle"
         script(TOP / "ci" / "bundle", image, self.aside / "plan", self.bundle)
+        if (image / "config").exists():
+            shutil.copy(image / "config", self.bundle)
         self.runner = TOP / "ci" / "runners" / RUNNER
         key = (self.bundle / "key").read_bytes() + self.runner.read_bytes()
-        key += f"{plan}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
-        key += script(os.environ["QEMU"], "--version").encode()
+        if RUNNER == "emulator":
+            key += f"{plan}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
+            key += script(os.environ["QEMU"], "--version").encode()
+        else:
+            # Which tests get onto a machine depends on whether TESTS names them.
+            key += f"{plan}{script(self.runner, '--machine')}{os.environ.get('TESTS')}".encode()
         self.done = CACHE / "run" / hashlib.sha256(key).hexdigest()[:16]
         self.reused = ""
         self.process: subprocess.Popen[bytes] | None = None

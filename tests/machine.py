@@ -19,7 +19,10 @@ CACHE = Path(
     or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
 )
 # The user's settings must not change what is tested.
-OURS = ("BASE", "TREE", "TESTS", "LANES", "FULL", "RERUN", "RUNNER", "QEMU", "CPU", "V")
+OURS = (
+    "BASE", "TREE", "TESTS", "LANES", "FULL", "RERUN", "RUNNER", "QEMU", "CPU", "V",
+    "CONFIG", "HOST", "VFIO", "KEXEC", "SERIAL",
+)  # fmt: skip
 ENV = {name: value for name, value in os.environ.items() if name not in OURS}
 ENV |= {"BASE": "v6.12", "AVIC_CACHE": str(CACHE), "GIT_CONFIG_GLOBAL": "/dev/null"}
 

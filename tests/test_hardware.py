@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0
+"""ci/remote.py: what is sent to a hardware machine, and what its results have to show."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "ci"))
+import remote  # noqa: E402
+from ktap import SplatRules, read_ktap  # noqa: E402
+
+CAPTURED = TOP / "tests/captured"
+RULES = SplatRules.read(TOP / "ci/splats")
+AVIC = (CAPTURED / "avic.ktap").read_text()
+
+
+class Refused(unittest.TestCase):
+    def test_only_a_name_asks_for_it(self) -> None:
+        self.assertIn("vcpu_create_fail_test", remote.refused(""))
+        self.assertIn("vcpu_create_fail_test", remote.refused("vcpu_* *"))
+        self.assertNotIn("vcpu_create_fail_test", remote.refused("x vcpu_create_fail_test"))
+
+    def test_a_skip_takes_its_place(self) -> None:
+        """The file is replaced, and what it says is a skip with its reason for run-plan."""
+        with tempfile.TemporaryDirectory() as folder:
+            test = Path(folder) / "x86/vcpu_create_fail_test"
+            other = Path(folder) / "x86/other_test"
+            test.parent.mkdir()
+            for path in (test, other):
+                path.write_text("dangerous")
+                path.chmod(0o755)
+            names = remote.replace_refused(Path(folder), "vcpu_*")
+            self.assertEqual(names, ["vcpu_create_fail_test"])
+            self.assertEqual(other.read_text(), "dangerous")
+            result = subprocess.run([test], stdout=subprocess.PIPE, text=True)
+        self.assertEqual(result.returncode, 4)
+        self.assertRegex(result.stdout, r"^- Skipping test: refused on hardware, L6: \w")
+
+    def test_every_entry_has_a_test_of_the_stack(self) -> None:
+        patches = "".join(path.read_text() for path in (TOP / "patches/v6.12").glob("*.patch"))
+        for name in remote.refused(""):
+            self.assertIn(f"{name}.c", patches)
+
+
+class Policies(unittest.TestCase):
+    def test_the_machine_finds_the_splats_that_we_find(self) -> None:
+        """ci/splats means the same to Python and to the busybox grep on the machine."""
+        files = remote.patterns(RULES)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                (Path(folder) / name).write_text(text)
+            for name in ("splat.ktap", "panic.ktap", "fail.ktap", "suite.ktap"):
+                log = (CAPTURED / name).read_text()
+                command = "grep -E -f splats | grep -E -v -f allowed"
+                found = subprocess.run(
+                    ["busybox", "sh", "-c", command], cwd=folder, input=log,
+                    stdout=subprocess.PIPE, text=True,
+                ).stdout  # fmt: skip
+                ours = [line for line in log.splitlines() if RULES.find([line])]
+                self.assertEqual(found.splitlines(), ours, name)
+
+    def test_lanes_are_for_one_kind_of_cpu(self) -> None:
+        self.assertEqual(remote.lanes_for(["svm", "avic", "x2avic"]), ["avic=0", "avic=1,x2avic"])
+        self.assertEqual(remote.lanes_for(["svm", "avic"]), ["avic=1"])
+        self.assertEqual(remote.lanes_for(["svm"]), [])
+
+
+class Results(unittest.TestCase):
+    plan = "machine avic\nlane {} base avic=1\ntest 60 t ./t\n"
+
+    def lane(self) -> str:
+        return re.findall(r"(?m)^(?:not )?ok \d+ (\S+)", AVIC)[0]
+
+    def test_avic_was_on(self) -> None:
+        self.assertEqual(remote.without_avic(AVIC, self.plan.format(self.lane())), [])
+
+    def test_avic_was_not_enabled(self) -> None:
+        lane = self.lane()
+        text = AVIC.replace(" AVIC enabled", " AVIC not so")
+        problems = remote.without_avic(text, self.plan.format(lane))
+        self.assertEqual(problems, [f"{lane}: no 'AVIC enabled' in the kernel's log"])
+
+    def test_avic_was_never_active(self) -> None:
+        lane = self.lane()
+        text = re.sub(r" load=\d+", " load=0", AVIC)
+        problems = remote.without_avic(text, self.plan.format(lane))
+        self.assertEqual(problems, [f"{lane}: AVIC was never active, as the probe counts it"])
+
+    def test_a_lane_without_avic_need_not(self) -> None:
+        plan = self.plan.format(self.lane()).replace("avic=1", "avic=0")
+        self.assertEqual(remote.without_avic("", plan), [])
+
+    def test_verdict(self) -> None:
+        self.assertEqual(remote.verdict(AVIC), "")
+        self.assertEqual(remote.verdict(AVIC + "\nBail out! splat: BUG: x\n"), "splat: BUG: x")
+
+    def test_how_a_connection_is_lost(self) -> None:
+        """What supervise leaves of a run is a result of its own for who reads it."""
+        text = (CAPTURED / "hardware-lost.ktap").read_text()
+        results = read_ktap(text, {"l": ["good", "long", "never"]}, RULES)
+        self.assertEqual([r.status for r in results], ["pass", "error", "not-run"])
+        self.assertIn("no sign of life from the driver", results[1].note)
+        self.assertEqual(remote.progress(text), "1 tests done, in long")
+        self.assertEqual(remote.silence(text, "test 60 good ./good\ntest 40 long ./long\n"), 120)
+
+
+class Kexec(unittest.TestCase):
+    def test_init_for_a_serial_line(self) -> None:
+        init = (TOP / "ci/guest/init").read_text()
+        ours = remote.serial_init(init, "ttyS7")
+        self.assertIn("./run-plan >/dev/ttyS7 2>&1", ours)
+        self.assertNotIn("poweroff", ours)
+        self.assertEqual(len(ours.splitlines()), len(init.splitlines()))
+        with self.assertRaises(ValueError):
+            remote.serial_init("poweroff -f", "ttyS7")
+
+    def test_ktap_among_other_lines(self) -> None:
+        serial = "\x1b[2JBIOS\r\n[    0.1] Linux\r\nKTAP version 1\r\n1..1\r\n"
+        self.assertEqual(remote.ktap_of(serial), "KTAP version 1\n1..1\n")
+        self.assertEqual(remote.ktap_of("BIOS\n"), "")
+
+
+if __name__ == "__main__":
+    unittest.main()
