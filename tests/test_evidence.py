@@ -38,9 +38,21 @@ class Proofs(unittest.TestCase):
             self.assertLessEqual(slugs, known, series)
 
     def test_a_line_that_is_none(self) -> None:
-        for line in ("F1 fix-one a_test ## why", "F1 fix-one a_test one", "F1 fix-one a_test one ##"):
+        for line in (
+            "F1 fix-one a_test ## why",
+            "F1 fix-one a_test one",
+            "F1 fix-one a_test one ##",
+            "F1 fix-one a_test one no-such-config ## why",
+        ):
             with self.assertRaisesRegex(ValueError, "ci/proofs:1"):
                 evidence.read_proofs(line)
+
+    def test_a_case_with_a_device(self) -> None:
+        """Arguments, and a machine and a kernel of its own."""
+        proof, plain = evidence.read_proofs("F f t -d,DEVICE,-k,9 kasan ## x\nF f t one ## x\n")
+        self.assertEqual(proof.arguments, ["-d", "DEVICE", "-k", "9"])
+        self.assertEqual((proof.machine, proof.config), (evidence.WITH_DEVICE, "kasan"))
+        self.assertEqual((plain.machine, plain.config), (evidence.MACHINE, "emulator"))
 
     def test_a_change_without_proof_is_an_error(self) -> None:
         with self.assertRaises(SystemExit):
