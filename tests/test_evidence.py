@@ -42,7 +42,7 @@ class Proofs(unittest.TestCase):
             "F1 fix-one a_test ## why",
             "F1 fix-one a_test one",
             "F1 fix-one a_test one ##",
-            "F1 fix-one a_test one no-such-config ## why",
+            "F1 fix-one a_test one no-such-variant ## why",
         ):
             with self.assertRaisesRegex(ValueError, "ci/proofs:1"):
                 evidence.read_proofs(line)
@@ -51,8 +51,8 @@ class Proofs(unittest.TestCase):
         """Arguments, and a machine and a kernel of its own."""
         proof, plain = evidence.read_proofs("F f t -d,DEVICE,-k,9 kasan ## x\nF f t one ## x\n")
         self.assertEqual(proof.arguments, ["-d", "DEVICE", "-k", "9"])
-        self.assertEqual((proof.machine, proof.config), (evidence.WITH_DEVICE, "kasan"))
-        self.assertEqual((plain.machine, plain.config), (evidence.MACHINE, "emulator"))
+        self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
+        self.assertEqual((plain.machine, plain.variant), (evidence.MACHINE, ""))
 
     def test_a_change_without_proof_is_an_error(self) -> None:
         with self.assertRaises(SystemExit):
