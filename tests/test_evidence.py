@@ -133,3 +133,19 @@ class Verdict(unittest.TestCase):
                 boot.note(result)
         for row in mine:
             self.assertEqual(row.problems({6: 6, 7: 7}), [])
+
+    def test_real_runs_with_a_device(self) -> None:
+        """v7.3 before L4 and before L5: a test that passes, on a kernel that says why it must not."""
+        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        rules = ktap.SplatRules.read(TOP / "ci/splats")
+        for slug, name, lane, test in (
+            ("ga-log-wake-locked", "uaf", "posted", "irq_test,k"),
+            ("ga-log-notifier-rcu", "unload", "level-1", "irq_test:-d,DEVICE,-k,5,-c,../reload"),
+        ):
+            (row,) = evidence.choose([p for p in proofs if p.slug == slug], [slug])
+            text = (TOP / f"tests/captured/{name}.ktap").read_text()
+            (before,) = ktap.read_ktap(text, {lane: [test]}, rules)
+            row.seen = {0: before, 1: Result("l", "t", "pass")}
+            self.assertEqual(row.problems({0: 0, 1: 1}), [])
+            row.seen[1] = before
+            self.assertIn("does not pass at 1: splat", row.problems({0: 0, 1: 1})[0])
