@@ -42,12 +42,15 @@ class Modules:
     Not those of ci/build: a fault must never get into what others build on.
     """
 
-    def __init__(self, repo: Path, image: Path) -> None:
-        """The configuration is that of an image of ci/build, for whose kernel they are."""
+    def __init__(self, repo: Path, image: Path, name: str = "") -> None:
+        """The configuration is that of an image of ci/build, for whose kernel they are.
+
+        name: of the configuration, if it has a build folder of its own.
+        """
         self.repo = repo
         self.config = (image / "config").read_bytes()
         self.folder = CACHE / "modules" / BASE / repo.name
-        self.tree, self.out = self.folder / "tree", self.folder / "build"
+        self.tree, self.out = self.folder / "tree", self.folder / f"build{name and '-'}{name}"
         self.environment = os.environ | {
             "KBUILD_BUILD_TIMESTAMP": "@0",
             "KBUILD_BUILD_USER": "avic",

@@ -41,9 +41,21 @@ class Proofs(unittest.TestCase):
             self.assertLessEqual(slugs, known, series)
 
     def test_a_line_that_is_none(self) -> None:
-        for line in ("F1 fix-one a_test ## why", "F1 fix-one a_test one", "F1 fix-one a_test one ##"):
+        for line in (
+            "F1 fix-one a_test ## why",
+            "F1 fix-one a_test one",
+            "F1 fix-one a_test one ##",
+            "F1 fix-one a_test one no-such-variant ## why",
+        ):
             with self.assertRaisesRegex(ValueError, "ci/proofs:1"):
                 evidence.read_proofs(line)
+
+    def test_a_case_with_a_device(self) -> None:
+        """Arguments, and a machine and a kernel of its own."""
+        proof, plain = evidence.read_proofs("F f t -d,DEVICE,-k,9 kasan ## x\nF f t one ## x\n")
+        self.assertEqual(proof.arguments, ["-d", "DEVICE", "-k", "9"])
+        self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
+        self.assertEqual((plain.machine, plain.variant), (evidence.MACHINE, ""))
 
     def test_a_change_without_proof_is_an_error(self) -> None:
         with self.assertRaises(SystemExit):
@@ -128,7 +140,7 @@ class Verdict(unittest.TestCase):
         for row in mine:
             self.assertEqual(row.problems({6: 6, 7: 7}), [])
         folder = self.logs("kept", "")
-        evidence.store(folder, {"stack": "c0ffee1"}, mine, {6: 6, 7: 7}, ran)
+        evidence.store(folder, {"stack": "c0ffee1"}, mine, {"": {6: 6, 7: 7}}, ran)
         kept = json.loads((folder / "evidence.json").read_text())
         self.assertEqual(kept["when"], "2026-11-21 12:00:00")
         seen = {
@@ -148,3 +160,19 @@ class Verdict(unittest.TestCase):
         for log, content in (("ktap", text), ("console", ""), ("plan", ""), ("when", "2026-11-21 12:00:00\n")):
             (folder / log).write_text(content)
         return folder
+
+    def test_real_runs_with_a_device(self) -> None:
+        """v7.3 before L4 and before L5: a test that passes, on a kernel that says why it must not."""
+        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        rules = ktap.SplatRules.read(TOP / "ci/splats")
+        for slug, name, lane, test in (
+            ("ga-log-wake-locked", "uaf", "posted", "irq_test,k"),
+            ("ga-log-notifier-rcu", "unload", "level-1", "irq_test:-d,DEVICE,-k,5,-c,../reload"),
+        ):
+            (row,) = evidence.choose([p for p in proofs if p.slug == slug], [slug])
+            text = (TOP / f"tests/captured/{name}.ktap").read_text()
+            (before,) = ktap.read_ktap(text, {lane: [test]}, rules)
+            row.seen = {0: before, 1: Result("l", "t", "pass")}
+            self.assertEqual(row.problems({0: 0, 1: 1}), [])
+            row.seen[1] = before
+            self.assertIn("does not pass at 1: splat", row.problems({0: 0, 1: 1})[0])

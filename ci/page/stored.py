@@ -158,6 +158,7 @@ class Case:
     fails_before: bool
     problems: list[str]
     seen: list[Seen]
+    variant: str = ""  # of the kernel, if it is not the usual one
 
     @property
     def before(self) -> Seen | None:
