@@ -140,7 +140,11 @@ class Build:
         cache = "ccache " if shutil.which("ccache") else ""
         self.compiler = next(v[3:] for v in variables if v.startswith("CC="))
         self.variables = [
-            f"CC={cache}{v[3:]}" if v.startswith("CC=") else v for v in variables
+            f"CC={cache}{v[3:]}" if v.startswith("CC=")
+            # One of ours, by its place here.
+            else v.replace("=", f"={TOP}/", 1) if "=ci/" in v
+            else v
+            for v in variables
         ] + [f"HOSTCC={cache}gcc"]  # fmt: skip
         self.environment = os.environ | {
             "CCACHE_DIR": os.environ.get("CCACHE_DIR") or str(CACHE / "ccache"),
