@@ -22,11 +22,12 @@ LINE = re.compile(
 # What kbuild, or a plain make that shows its commands, is compiling.
 UNIT = re.compile(r"^  (?:CC|CHECK)(?: \[M\])? +(\S+)|^\S*(?:gcc|clang|cc)\S* .*\s-o (\S+)(?:\s|$)")
 GAVE_UP = re.compile(r"^make.*\*\*\* \[(?:[^\]]*: )?([^\]: ]+)\] (.*)")
-# A tool that breaks off says so in its own way; this is no finding.
+# A tool that breaks off says so in its own way; this is no finding.  Nor is it
+# when make goes on without a checker that it was given.
 BROKE = re.compile(
     r"internal compiler error|PLEASE submit a bug report|Killed|Terminated|Segmentation fault"
     r"|[Nn]o such file or directory: '|command not found|No rule to make target|Fatal error: exception"
-    r"|Stack dump:|Aborted|No space left on device|cannot execute"
+    r"|C=\d specified, but|Stack dump:|Aborted|No space left on device|cannot execute"
 )
 # In a message, what changes though the finding does not.
 PLACE = re.compile(r"\b(line|lines) \d+(?:[-,] ?\d+)*|(?<=:)\d+(?::\d+)?\b|0x[0-9a-f]+")

@@ -140,7 +140,11 @@ class Build:
         cache = "ccache " if shutil.which("ccache") else ""
         self.compiler = next(v[3:] for v in variables if v.startswith("CC="))
         self.variables = [
-            f"CC={cache}{v[3:]}" if v.startswith("CC=") else v for v in variables
+            f"CC={cache}{v[3:]}" if v.startswith("CC=")
+            # One of ours, by its place here.
+            else v.replace("=", f"={TOP}/", 1) if "=ci/" in v
+            else v
+            for v in variables
         ] + [f"HOSTCC={cache}gcc"]  # fmt: skip
         self.environment = os.environ | {
             "CCACHE_DIR": os.environ.get("CCACHE_DIR") or str(CACHE / "ccache"),
@@ -171,8 +175,9 @@ class Build:
         """The .config, unless the folder has it."""
         files = fragments(config)
         want = hashlib.sha256()
-        for part in [*files, TOP / "ci/configure", *self.tree.rglob("Kconfig*")]:
+        for part in [*files, TOP / "ci/configure"]:
             want.update(part.read_bytes())
+        want.update(git(self.tree, "ls-files", "--stage", "*Kconfig*").stdout.encode())
         want.update(" ".join(self.variables).encode())
         stamp = self.out / "configured"
         if stamp.exists() and stamp.read_text() == want.hexdigest():
@@ -225,9 +230,11 @@ class Build:
 
 def includers(tree: Path, headers: set[str]) -> set[str]:
     """The files of x86 that include one of the headers, at any depth, as paths below tree."""
+    # A header of KVM's own folders is for them alone.
+    own = all(header.startswith(OWN) for header in headers)
+    where = OWN if own else ("*.c", "*.h", "*.S", ":!tools", ":!Documentation", ":!samples", ":!scripts")
     shown = subprocess.run(
-        ["git", "-C", tree, "grep", "-E", "^[ \t]*#[ \t]*include", "--", "*.c", "*.h", "*.S",
-         ":!tools", ":!Documentation", ":!samples", ":!scripts"],
+        ["git", "-C", tree, "grep", "-E", "^[ \t]*#[ \t]*include", "--", *where],
         env=os.environ | DEAF, capture_output=True, text=True, errors="replace",
     ).stdout  # fmt: skip
     users: dict[str, set[str]] = {}
