@@ -337,7 +337,10 @@ def modpost(build: Build, asked: dict[str, set[str]], given: set[str], log: Path
     result = subprocess.run(command, cwd=build.out, capture_output=True, text=True)
     with log.open("a") as kept:
         kept.write(f"$ {' '.join(command)}\n{result.stdout}{result.stderr}")
+    # The older and the newer form.
     missing = re.findall(r'modpost: "([^"]+)" \[(\S+?)(?:\.ko)?\] undefined', result.stderr)
+    later = re.findall(r"modpost: (\S+?)(?:\.ko)?: symbol '([^']+)' undefined", result.stderr)
+    missing += [(name, module) for module, name in later]
     made = build.out / "made.symvers"
     if result.returncode and not missing or not result.returncode and not made.exists():
         last = (result.stderr.strip() or f"exit status {result.returncode}").split("\n")[-1]

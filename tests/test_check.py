@@ -9,16 +9,18 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import unittest
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 from toy import TOP, Toy, edit, git
 from verb import load
 
 load("scripts/check")
 from findings import Finding, Places, enclosing, more, of_checkpatch, of_make  # noqa: E402
-from kbuild import includers, is_built  # noqa: E402
+from kbuild import CouldNot, includers, is_built, modpost  # noqa: E402
 
 CASES = TOP / "tests/check"
 # The tool that a gate rests on.
@@ -262,6 +264,34 @@ class Findings(unittest.TestCase):
         self.assertIsNone(of_checkpatch(line, "p", lambda _: "f.c"))
         whole = of_checkpatch(f"{line}total: 1 errors, 0 warnings, 9 lines checked\n", "p", lambda _: "f.c")
         self.assertEqual([str(each) for each in whole or []], ["p:7: f.c(): ERROR:X: y"])
+
+
+class Modpost(unittest.TestCase):
+    """What modpost prints, in the form of each base."""
+
+    def asked(self, told: str, status: int) -> list[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder)
+            (out / "scripts/mod").mkdir(parents=True)
+            tool = out / "scripts/mod/modpost"
+            tool.write_text(f"#!/bin/sh\necho '{told}' >&2\n: >made.symvers\nexit {status}\n")
+            tool.chmod(0o755)
+            build = SimpleNamespace(out=out, tree=out)
+            found = modpost(build, {"arch/x86/kvm/kvm.o": {"gone"}}, set(), out / "log")
+            return [str(each) for each in found]
+
+    def test_both_forms(self) -> None:
+        want = ["arch/x86/kvm/kvm.ko: modpost: gone is undefined"]
+        older = 'ERROR: modpost: "gone" [arch/x86/kvm/kvm.ko] undefined!'
+        newer = "ERROR: modpost: arch/x86/kvm/kvm.ko: symbol '\\''gone'\\'' undefined!"
+        self.assertEqual(self.asked(older, 1), want)
+        self.assertEqual(self.asked(newer, 1), want)
+        self.assertEqual(self.asked("", 0), [])
+
+    def test_broken_off(self) -> None:
+        for told in ("FATAL: modpost: no such file", ""):
+            with self.assertRaises(CouldNot):
+                self.asked(told, 1)
 
 
 class Includers(Kernel):

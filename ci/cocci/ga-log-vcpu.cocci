@@ -2,23 +2,16 @@
 /// A vCPU found through the GA Log list may be freed once the list's lock is dropped.
 virtual report
 
-@found@
-position p;
-expression vcpu, vm, id;
-@@
-
-vcpu = kvm_get_vcpu_by_id@p(vm, id);
-
 @late exists@
-position found.p, q;
+position q;
 expression vcpu, vm, id;
 identifier f;
 @@
 
-vcpu = kvm_get_vcpu_by_id@p(vm, id);
+vcpu = \(kvm_get_vcpu_by_id\|kvm_get_vcpu\)(vm, id);
 ...
 spin_unlock_irqrestore(&svm_vm_data_hash_lock, ...);
-... when != vcpu = kvm_get_vcpu_by_id(...)
+... when != vcpu = \(kvm_get_vcpu_by_id\|kvm_get_vcpu\)(...)
 f@q(..., vcpu, ...)
 
 @script:python depends on report@
