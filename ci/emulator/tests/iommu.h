@@ -76,8 +76,8 @@ struct irte {
 #define IRTE_HI_DEST(id) ((u64)(id) >> 24 << 56)
 
 #define INT_TABLE_LEN 7		/* 128 entries */
-#define GALOG_LEN 8		/* 256 entries */
-#define GALOG_ENTRIES (1U << GALOG_LEN)
+#define GALOG_LEN 8		/* 512 entries, a page */
+#define GALOG_ENTRIES (2U << GALOG_LEN)
 #define GALOG_SIZE (GALOG_ENTRIES * 8)
 #define EVENT_LEN 8		/* 256 entries */
 #define EVENT_SIZE ((1U << EVENT_LEN) * 16)
