@@ -5,7 +5,6 @@
 #define EDU 0x11e81234
 #define AMD_IOMMU 0x14191022
 #define EDU_RAISE 0x60
-#define PCI_COMMAND 0x04
 #define PCI_BAR0 0x10
 #define PCI_CAPS 0x34
 #define CAP_MSI 5
@@ -45,7 +44,7 @@ u32 pci_read(u16 id, unsigned reg)
 	return inl(0xcfc);
 }
 
-static void pci_write(u16 id, unsigned reg, u32 val)
+void pci_write(u16 id, unsigned reg, u32 val)
 {
 	pci_select(id, reg);
 	outl(0xcfc, val);
@@ -122,8 +121,8 @@ void iommu_setup(void)
 		iommu_id = find_device(AMD_IOMMU);
 		edu_bar = pci_read(edu_id, PCI_BAR0) & ~0xfULL;
 	}
-	pci_write(edu_id, PCI_COMMAND, 6);	/* memory, bus master */
-	pci_write(iommu_id, PCI_COMMAND, 6);
+	pci_write(edu_id, PCI_COMMAND, PCI_MEMORY | PCI_MASTER);
+	pci_write(iommu_id, PCI_COMMAND, PCI_MEMORY | PCI_MASTER);
 	set_iommu_msi(0, 0);
 	/* What an earlier test has left in the local APIC */
 	taken(0);

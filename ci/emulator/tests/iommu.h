@@ -121,6 +121,10 @@ void set_iommu_msi(unsigned cpu, unsigned vector);
 /* Host interrupts that have come for this vector since the test began */
 unsigned taken(unsigned vector);
 
+#define PCI_COMMAND 0x04
+#define PCI_MEMORY BIT(1)
+#define PCI_MASTER BIT(2)
 u32 pci_read(u16 id, unsigned reg);
+void pci_write(u16 id, unsigned reg, u32 val);
 
 #endif
