@@ -62,6 +62,16 @@ pack_initramfs() {
 		cpio --quiet --null --create --format=newc --reproducible --owner=0:0) >"$2"
 }
 
+# fragments CONFIG: the files of configs/ that make it up, those that its first
+# lines name before its own.
+fragments() {
+	local name
+	while read -r name; do
+		fragments "$name"
+	done < <(sed --quiet 's/^# On top of: *//p' "$top/configs/$1.config")
+	printf '%s\n' "$top/configs/$1.config"
+}
+
 patches=$top/patches/$BASE
 base_file=$patches/base
 

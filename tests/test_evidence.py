@@ -57,6 +57,11 @@ class Proofs(unittest.TestCase):
         self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
         self.assertEqual((plain.machine, plain.variant), (evidence.MACHINE, ""))
 
+    def test_a_test_of_another_base(self) -> None:
+        """Where this base's stack has no test that could tell."""
+        (proof,) = evidence.read_proofs("F f v7.3/t -d,DEVICE notifier ## x\n")
+        self.assertEqual((proof.home, proof.test, proof.name), ("v7.3", "t", "t:-d,DEVICE"))
+
     def test_a_change_without_proof_is_an_error(self) -> None:
         with self.assertRaises(SystemExit):
             rows(slugs=[*SLUGS, "unknown"])
@@ -69,6 +74,10 @@ class Proofs(unittest.TestCase):
         self.assertEqual(begin, {"F1": (0, False), "F2": (1, True)})
 
 
+def kind(levels: list, stands: dict[int, int]):
+    return evidence.Kind("", evidence.MACHINE, Path("selftests"), levels, stands)
+
+
 class Boots(unittest.TestCase):
     def boots(self, stands: dict[int, int], kernels: str = "bbbss") -> dict[str, dict[int, list[str]]]:
         levels = [
@@ -76,7 +85,7 @@ class Boots(unittest.TestCase):
         ]
         return {
             boot.name: {n: [row.proof.id for row in each] for n, each in boot.cases.items()}
-            for boot in evidence.boots(rows(), levels, stands)
+            for boot in evidence.boots(rows(), kind(levels, stands))
         }
 
     def test_before_each_fix_alone_then_all(self) -> None:
@@ -130,7 +139,7 @@ class Verdict(unittest.TestCase):
         self.assertEqual(len(mine), 2)
         ran = []
         for name, number in (("before", 6), ("after", 7)):
-            boot = evidence.Boot(name, {number: mine})
+            boot = evidence.Boot(name, {number: mine}, kind([], {}))
             text = (TOP / f"tests/captured/evidence-{name}.ktap").read_text()
             plan = {evidence.lane(number): [row.proof.name for row in mine]}
             for result in ktap.read_ktap(text, plan, rules):
