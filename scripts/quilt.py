@@ -242,7 +242,11 @@ def fetched(base: str = BASE) -> Path:
 def locked(repo: Path) -> Iterator[None]:
     """Nobody else switches repo's tree meanwhile, or builds from it (ci/build has the same lock)."""
     with (repo / ".git" / "avic.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for who has the lock {lock.name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -259,13 +259,19 @@ TEST(destination_has_32_bits_with_xten)
 
 /* The cache */
 
-TEST(entries_are_cached)
+/* Use an entry, change it without an invalidation, and use it once more */
+static void use_twice(void)
 {
 	remap_to(0, HOST_VECTOR);
 	msi(INDEX);
 	CHECK("before", taken(HOST_VECTOR), 1);
 	remap_to(0, OTHER_VECTOR);
 	msi(INDEX);
+}
+
+TEST(entries_are_cached)
+{
+	use_twice();
 	CHECK("old", taken(HOST_VECTOR), 2);
 	CHECK("new", taken(OTHER_VECTOR), 0);
 	write_irte(INDEX, 0, 0);
@@ -302,11 +308,7 @@ TEST(invalidations)
 TEST(cache_can_be_disabled)
 {
 	control(0, CTRL_IRTCACHE_DIS);
-	remap_to(0, HOST_VECTOR);
-	msi(INDEX);
-	CHECK("before", taken(HOST_VECTOR), 1);
-	remap_to(0, OTHER_VECTOR);
-	msi(INDEX);
+	use_twice();
 	CHECK("new", taken(OTHER_VECTOR), 1);
 }
 
