@@ -120,7 +120,8 @@ class Verdict(unittest.TestCase):
         for before, after, why in (
             (Result("l", "t", "pass"), ("pass", "pass"), "does not fail at 2: pass"),
             (Result("l", "t", "skip"), ("pass", "pass"), "does not fail at 2: skip"),
-            (Result("l", "t", "panic", "oops"), ("pass", "pass"), "does not fail at 2: panic oops"),
+            (Result("l", "t", "hang", "silent"), ("pass", "pass"), "does not fail at 2: hang silent"),
+            (Result("l", "t", "panic", "oops"), ("pass", "pass"), "fails for another reason at 2: panic"),
             (Result("l", "t", "fail", "", ["other"]), ("pass", "pass"), "fails for another reason at 2"),
             (hangs, ("fail", "pass"), "does not pass at 3"),
             (hangs, ("pass", "skip"), "does not pass at 4"),
