@@ -19,6 +19,8 @@ LINE = re.compile(
     r"(?P<file>[^\s:][^:]*):(?P<line>\d+):(?:(?P<column>\d+)(?:-\d+)?:)? ?"
     r"(?P<message>(?:fatal )?(?:error|warning): .*|(?:ERROR|WARNING|INFO|[A-Z][\w-]+)\b.*)"
 )
+# The linker names the compiler's line, but not the kind.
+UNDEFINED = re.compile(r"(?:\S*ld: )?(?P<file>[^\s:]+\.[ch]):(?P<line>\d+): (?P<message>undefined reference to .*)")
 # What kbuild, or a plain make that shows its commands, is compiling.
 UNIT = re.compile(r"^  (?:CC|CHECK)(?: \[M\])? +(\S+)|^\S*(?:gcc|clang|cc)\S* .*\s-o (\S+)(?:\s|$)")
 GAVE_UP = re.compile(r"^make.*\*\*\* \[(?:[^\]]*: )?([^\]: ]+)\] (.*)")
@@ -109,11 +111,13 @@ class Places:
 
     def finding(self, line: str) -> Finding | None:
         """The finding that a line of a tool's output is, if it is one."""
-        match = LINE.match(line)
+        match, kind = LINE.match(line), ""
+        if not match:
+            match, kind = UNDEFINED.match(line), "error: "
         if not match or BROKE.search(line):
             return None
         file, number = self.name(match["file"]), match["line"]
-        return Finding(file, self.function(file, int(number)), match["message"].strip(), number)
+        return Finding(file, self.function(file, int(number)), kind + match["message"].strip(), number)
 
 
 def of_make(log: str, places: Places) -> tuple[dict[str, list[Finding]], list[str]]:

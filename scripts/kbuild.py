@@ -31,6 +31,7 @@ INCLUDE = re.compile(r"""\s*#\s*include\s*([<"])([^>"]+)""")
 # Where kbuild looks for headers, and where KVM does beside that.
 SEARCHED = ("arch/x86/include", "include", "arch/x86/include/uapi", "include/uapi")
 OWN = ("arch/x86/kvm", "virt/kvm")
+MODULES = tuple(f"arch/x86/kvm/{name}.o" for name in ("kvm", "kvm-amd", "kvm-intel"))
 
 
 class CouldNot(Exception):
@@ -316,9 +317,9 @@ def exports(tree: Path) -> set[str]:
     return found
 
 
-def undefined(path: Path) -> set[str]:
-    """The symbols that an object asks others for."""
-    result = subprocess.run(["nm", "--undefined-only", path], capture_output=True, text=True)
+def symbols_of(path: Path, which: str) -> set[str]:
+    """The symbols that an object asks others for (--undefined-only), or has (--defined-only)."""
+    result = subprocess.run(["nm", which, path], capture_output=True, text=True)
     if result.returncode:
         raise CouldNot(f"nm: {result.stderr.strip()}")
     return {line.split()[-1] for line in result.stdout.splitlines() if line.strip()}
@@ -329,9 +330,11 @@ def modpost(build: Build, asked: dict[str, set[str]], given: set[str], log: Path
 
     asked: the symbols that each object wants.  given: what the rest of the kernel has.
     """
-    modules = [name for name in asked if f"/{name}".endswith(("/kvm.o", "/kvm-amd.o", "/kvm-intel.o"))]
+    modules = [name for name in asked if name in MODULES]
     symbols, order = build.out / "given.symvers", build.out / "asked.order"
-    symbols.write_text("".join(f"0x00000000\t{n}\tvmlinux\tEXPORT_SYMBOL\t\n" for n in sorted(given)))
+    # What a module has is its own to export: modpost takes no symbol from two.
+    others = given.difference(*(symbols_of(build.out / name, "--defined-only") for name in modules))
+    symbols.write_text("".join(f"0x00000000\t{n}\tvmlinux\tEXPORT_SYMBOL\t\n" for n in sorted(others)))
     order.write_text("".join(f"{name}\n" for name in modules))
     command = ["scripts/mod/modpost", "-i", symbols.name, "-T", order.name, "-o", "made.symvers"]
     result = subprocess.run(command, cwd=build.out, capture_output=True, text=True)

@@ -35,7 +35,7 @@ class Proofs(unittest.TestCase):
         proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
         for proof in proofs:
             re.compile(proof.why)
-        known = {proof.slug for proof in proofs}
+        known = {slug for proof in proofs for slug in proof.slug.split("+")}
         for series in TOP.glob("patches/*/series"):
             slugs = {evidence.NAME.fullmatch(name)[2] for name in evidence.read_series(series.parent)}
             self.assertLessEqual(slugs, known, series)
@@ -76,6 +76,36 @@ class Proofs(unittest.TestCase):
 
 def kind(levels: list, stands: dict[int, int]):
     return evidence.Kind("", evidence.MACHINE, Path("selftests"), levels, stands)
+
+
+class Together(unittest.TestCase):
+    """Changes that show only together."""
+
+    LINE = "F fix-one+fix-two a_test one ## it is lost\nF3 plain - - ## nothing\n"
+
+    def begin(self, *slugs: str) -> list[tuple[str, int, int, bool]]:
+        return [(r.proof.slug, r.before, r.first, r.fails_before) for r in rows(self.LINE, [*slugs])]
+
+    def test_each_has_a_line(self) -> None:
+        """It fails before the first of them, and passes from the last one on."""
+        both = [("fix-one", 0, 3, True), ("fix-two", 0, 3, True)]
+        self.assertEqual(self.begin("fix-one", "plain", "fix-two"), both)
+
+    def test_base_has_some_of_them(self) -> None:
+        self.assertEqual(self.begin("plain", "fix-two"), [("fix-two", 1, 2, True)])
+        self.assertEqual(self.begin("plain"), [("fix-one", 0, 0, False)])
+
+    def test_they_have_one_case(self) -> None:
+        levels = [evidence.Level(n, Path("modules"), Path("k")) for n in range(4)]
+        these = rows(self.LINE, ["fix-one", "plain", "fix-two"])
+        found = evidence.boots(these, kind(levels, {n: n for n in range(4)}))
+        self.assertEqual([(boot.name, [*boot.cases]) for boot in found], [("before-fix-one", [0]), ("after-0", [3])])
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "a_test").touch()
+            found[0].kind.selftests = Path(folder)
+            self.assertEqual(found[0].plan().count("\ntest "), 1)
+        found[0].note(Result("level-0", "a_test:one", "fail"))
+        self.assertEqual([row.seen[0].status for row in these], ["fail", "fail"])
 
 
 class Boots(unittest.TestCase):
@@ -179,7 +209,7 @@ class Verdict(unittest.TestCase):
             ("ga-log-wake-locked", "uaf", "posted", "irq_test,k"),
             ("ga-log-notifier-rcu", "unload", "level-1", "irq_test:-d,DEVICE,-k,5,-c,../reload"),
         ):
-            (row,) = evidence.choose([p for p in proofs if p.slug == slug], [slug])
+            (row,) = evidence.choose([p for p in proofs if slug in p.slug.split("+")], [slug])
             text = (TOP / f"tests/captured/{name}.ktap").read_text()
             (before,) = ktap.read_ktap(text, {lane: [test]}, rules)
             row.seen = {0: before, 1: Result("l", "t", "pass")}

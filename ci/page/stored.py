@@ -159,11 +159,12 @@ class Case:
     problems: list[str]
     seen: list[Seen]
     variant: str = ""  # of the kernel, if it is not the usual one
+    home: str = ""  # the base that the test is from, if it is another
 
     @property
     def before(self) -> Seen | None:
         """On the level before the fix, if it has to fail there."""
-        levels = [seen for seen in self.seen if seen.level == self.first - 1]
+        levels = [seen for seen in self.seen if seen.level < self.first]
         return levels[0] if levels and self.fails_before else None
 
     @property
