@@ -13,15 +13,27 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from quilt import BASE, BEGIN, CACHE, TOP, fail, say  # noqa: E402
 
-__all__ = ["BASE", "BEGIN", "CACHE", "TOP", "entries", "fail", "say", "script"]
+__all__ = ["BASE", "BEGIN", "CACHE", "TOP", "entries", "fail", "output", "say", "script"]
+
+
+def output(*command: str | Path) -> tuple[int, str]:
+    """Run one of our scripts; returns its exit status and what it prints."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        text = process.communicate()[0]
+    finally:
+        # What ends us ends it, too, but by a signal that lets it clean up.
+        process.terminate()
+        process.wait()
+    return process.returncode, text
 
 
 def script(*command: str | Path) -> str:
     """Run one of our scripts and return what it prints; its failure is ours."""
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if result.returncode:
-        sys.exit(result.returncode)
-    return result.stdout.strip()
+    status, text = output(*command)
+    if status:
+        sys.exit(status)
+    return text.strip()
 
 
 def entries(name: str) -> list[list[str]]:

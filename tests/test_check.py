@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import unittest
 import xml.etree.ElementTree as ET
@@ -259,6 +260,20 @@ class Findings(unittest.TestCase):
             self.assertEqual(units["a.o"], [])
             self.assertTrue(broken, line)
 
+    def test_linker(self) -> None:
+        """A selftest of v6.1 that calls what is not there."""
+        units, broken = self.read(
+            "ccache gcc -Wall -c -o /o/dirty_log_test\n"
+            "/usr/bin/ld: /tmp/cctreekF.o: in function `run_test':\n"
+            "dirty_log_test.c:775: undefined reference to `TEST_ASSERT_EQ'\n"
+            "/usr/bin/ld: dirty_log_test.c:777: undefined reference to `TEST_ASSERT_EQ'\n"
+            "collect2: error: ld returned 1 exit status\n"
+            "make: *** [../lib.mk:155: /o/dirty_log_test] Error 1\n"
+        )
+        self.assertEqual(broken, [])
+        (found,) = units.values()
+        self.assertEqual({each.message for each in found}, {"error: undefined reference to `TEST_ASSERT_EQ'"})
+
     def test_checkpatch_that_broke_off(self) -> None:
         line = "p:7: ERROR:X: y\n"
         self.assertIsNone(of_checkpatch(line, "p", lambda _: "f.c"))
@@ -276,8 +291,13 @@ class Modpost(unittest.TestCase):
             tool = out / "scripts/mod/modpost"
             tool.write_text(f"#!/bin/sh\necho '{told}' >&2\n: >made.symvers\nexit {status}\n")
             tool.chmod(0o755)
+            module = "arch/x86/kvm/kvm.o"
+            (out / module).parent.mkdir(parents=True)
+            source = b"int kvm_here;\n"
+            subprocess.run(["gcc", "-c", "-xc", "-o", out / module, "-"], input=source, check=True)
             build = SimpleNamespace(out=out, tree=out)
-            found = modpost(build, {"arch/x86/kvm/kvm.o": {"gone"}}, set(), out / "log")
+            found = modpost(build, {module: {"gone"}}, {"kvm_here", "printk"}, out / "log")
+            self.given = (out / "given.symvers").read_text()
             return [str(each) for each in found]
 
     def test_both_forms(self) -> None:
@@ -287,6 +307,12 @@ class Modpost(unittest.TestCase):
         self.assertEqual(self.asked(older, 1), want)
         self.assertEqual(self.asked(newer, 1), want)
         self.assertEqual(self.asked("", 0), [])
+
+    def test_no_symbol_from_two(self) -> None:
+        """v6.1's modpost takes a module's own exports for a second one of vmlinux's."""
+        self.asked("", 0)
+        self.assertIn("\tprintk\t", self.given)
+        self.assertNotIn("kvm_here", self.given)
 
     def test_broken_off(self) -> None:
         for told in ("FATAL: modpost: no such file", ""):
