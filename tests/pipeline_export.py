@@ -24,15 +24,16 @@ X86 = {
     "tglx@kernel.org", "mingo@redhat.com", "bp@alien8.de", "dave.hansen@linux.intel.com",
     "x86@kernel.org", "hpa@zytor.com",
 }  # fmt: skip
-IOMMU = {
-    "joro@8bytes.org", "suravee.suthikulpanit@amd.com", "vasant.hegde@amd.com", "will@kernel.org",
-    "robin.murphy@arm.com", "iommu@lists.linux.dev",
+AMD_IOMMU = {
+    "joro@8bytes.org", "suravee.suthikulpanit@amd.com", "vasant.hegde@amd.com", "iommu@lists.linux.dev",
 }  # fmt: skip
+IOMMU = AMD_IOMMU | {"will@kernel.org", "robin.murphy@arm.com"}
 EVERYBODY = {"linux-kernel@vger.kernel.org"}
 # Whom get_maintainer.pl is to name for a file of v7.3, with MAINTAINERS.snippet.
 EXPECTED = {
     "arch/x86/kvm/": KVM | X86 | EVERYBODY,
     "drivers/iommu/amd/": IOMMU | EVERYBODY,
+    "include/linux/amd-iommu.h": AMD_IOMMU | EVERYBODY,
     "tools/testing/selftests/kvm/": KVM | {"shuah@kernel.org", "linux-kselftest@vger.kernel.org"} | EVERYBODY,
 }
 
