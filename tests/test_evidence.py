@@ -35,7 +35,7 @@ class Proofs(unittest.TestCase):
         proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
         for proof in proofs:
             re.compile(proof.why)
-        known = {slug for proof in proofs for slug in proof.slug.split("+")}
+        known = {slug for proof in proofs for slug in proof.slugs}
         for series in TOP.glob("patches/*/series"):
             slugs = {evidence.NAME.fullmatch(name)[2] for name in evidence.read_series(series.parent)}
             self.assertLessEqual(slugs, known, series)
@@ -209,7 +209,7 @@ class Verdict(unittest.TestCase):
             ("ga-log-wake-locked", "uaf", "posted", "irq_test,k"),
             ("ga-log-notifier-rcu", "unload", "level-1", "irq_test:-d,DEVICE,-k,5,-c,../reload"),
         ):
-            (row,) = evidence.choose([p for p in proofs if slug in p.slug.split("+")], [slug])
+            (row,) = evidence.choose([p for p in proofs if slug in p.slugs], [slug])
             text = (TOP / f"tests/captured/{name}.ktap").read_text()
             (before,) = ktap.read_ktap(text, {lane: [test]}, rules)
             row.seen = {0: before, 1: Result("l", "t", "pass")}
