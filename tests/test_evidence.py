@@ -95,6 +95,14 @@ class Together(unittest.TestCase):
         self.assertEqual(self.begin("plain", "fix-two"), [("fix-two", 1, 2, True)])
         self.assertEqual(self.begin("plain"), [("fix-one", 0, 0, False)])
 
+    def test_one_shows_alone_as_well(self) -> None:
+        """Its own line says more; a base that needs only this one has nothing to tell of the other."""
+        alone = "G fix-two a_test two ## it hangs\n"
+        found = [(r.proof.id, r.before, r.first) for r in rows(self.LINE + alone, ["fix-one", "plain", "fix-two"])]
+        self.assertEqual(found, [("F", 0, 3), ("G", 2, 3)])
+        found = [(r.proof.id, r.before, r.first) for r in rows(self.LINE + alone, ["plain", "fix-two"])]
+        self.assertEqual(found, [("G", 1, 2)])
+
     def test_they_have_one_case(self) -> None:
         levels = [evidence.Level(n, Path("modules"), Path("k")) for n in range(4)]
         these = rows(self.LINE, ["fix-one", "plain", "fix-two"])
