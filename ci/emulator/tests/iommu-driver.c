@@ -5,6 +5,13 @@
 #define EDU 0x11e81234
 #define AMD_IOMMU 0x14191022
 #define EDU_RAISE 0x60
+#define EDU_DMA_FROM 0x80
+#define EDU_DMA_TO 0x88
+#define EDU_DMA_COUNT 0x90
+#define EDU_DMA_COMMAND 0x98
+#define EDU_DMA_START 1
+#define EDU_DMA_OUT 2
+#define EDU_BUFFER 0x40000
 #define PCI_BAR0 0x10
 #define PCI_CAPS 0x34
 #define CAP_MSI 5
@@ -85,6 +92,30 @@ void msi(unsigned data)
 		set_msi(edu_id, APIC_BASE, data, true);
 	last = data;
 	write32(edu_bar + EDU_RAISE, 1);
+}
+
+static volatile u64 *edu(unsigned reg)
+{
+	return (volatile u64 *)(edu_bar + reg);
+}
+
+static void dma(u64 from, u64 to, u64 what)
+{
+	*edu(EDU_DMA_FROM) = from;
+	*edu(EDU_DMA_TO) = to;
+	*edu(EDU_DMA_COUNT) = 4;
+	*edu(EDU_DMA_COMMAND) = EDU_DMA_START | what;
+	CHECK("DMA is done", WAIT(!(*edu(EDU_DMA_COMMAND) & EDU_DMA_START)), 1);
+}
+
+void edu_read(u64 address)
+{
+	dma(address, EDU_BUFFER, 0);
+}
+
+void edu_write(u64 address)
+{
+	dma(EDU_BUFFER, address, EDU_DMA_OUT);
 }
 
 void control(u64 clear, u64 set)

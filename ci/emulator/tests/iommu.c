@@ -931,6 +931,49 @@ TEST(events)
 	CHECK("ComWaitInt", !!(status() & STATUS_COM_WAIT_INT), 0);
 }
 
+/* 2.5.3: IO_PAGE_FAULT tells a page that is not there from one that is protected */
+TEST(page_faults)
+{
+	static u64 pages[512] PAGE_ALIGNED;
+	static volatile u32 data[PAGE / 4] PAGE_ALIGNED;
+	const u64 address = 5 * PAGE, rw = ENTRY_READ | ENTRY_WRITE;
+	unsigned logged = 0;
+
+	devtab[edu_id][0] = (u64)pages | rw | ENTRY_LEVEL(1) | DTE_TV | ENTRY_PRESENT;
+	control(0, CTRL_EVENT_LOG_EN);
+	for (unsigned i = 0; i < 5; i++) {
+		static const struct {
+			u64 entry;
+			bool write;
+			u64 flags;
+		} cases[] = {
+			{ 0, false, 0 },
+			{ 0, true, EVENT_WRITE },
+			{ ENTRY_PRESENT | ENTRY_READ, true, EVENT_WRITE | EVENT_PRESENT },
+			{ ENTRY_PRESENT | ENTRY_WRITE, false, EVENT_PRESENT },
+			{ ENTRY_READ | ENTRY_WRITE, false, 0 },
+		};
+
+		note("case %d", i);
+		pages[5] = cases[i].entry | (cases[i].entry ? (u64)data : 0);
+		command(CMD_INVALIDATE_ALL, 0, 0);
+		(cases[i].write ? edu_write : edu_read)(address);
+		CHECK("tail", iommu_read(MMIO_EVENT_TAIL), 16 * ++logged);
+		CHECK("event", events[2 * i],
+		      (u64)EVENT_PAGE_FAULT << 60 | cases[i].flags | edu_id);
+		CHECK("address", events[2 * i + 1], address);
+	}
+
+	pages[5] = (u64)data | rw | ENTRY_PRESENT;
+	command(CMD_INVALIDATE_ALL, 0, 0);
+	data[0] = 0x12345678;
+	edu_read(address);
+	data[0] = 0;
+	edu_write(address);
+	CHECK("data", data[0], 0x12345678);
+	CHECK("no more faults", iommu_read(MMIO_EVENT_TAIL), 16 * logged);
+}
+
 static void check_event_interrupts(void)
 {
 	illegal_command();

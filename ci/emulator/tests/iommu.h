@@ -55,6 +55,13 @@ enum {
 	CMD_ILLEGAL = 0xf,
 };
 
+/* Device table entry, bits 63:0, and entry of a page table; 0: a page, 1: 2 MiB of them */
+#define ENTRY_PRESENT BIT(0)
+#define DTE_TV BIT(1)
+#define ENTRY_LEVEL(n) ((u64)(n) << 9)
+#define ENTRY_READ BIT(61)
+#define ENTRY_WRITE BIT(62)
+
 /* Device table entry, bits 191:128 */
 #define DTE_IV BIT(0)
 #define DTE_INT_TAB_LEN(n) ((u64)(n) << 1)	/* 2^n entries */
@@ -79,6 +86,9 @@ struct irte {
 #define GALOG_LEN 8		/* 512 entries, a page */
 #define GALOG_ENTRIES (2U << GALOG_LEN)
 #define GALOG_SIZE (GALOG_ENTRIES * 8)
+#define EVENT_PAGE_FAULT 2	/* bits 63:60 */
+#define EVENT_PRESENT BIT(52)
+#define EVENT_WRITE BIT(53)
 #define EVENT_LEN 8		/* 256 entries */
 #define EVENT_SIZE ((1U << EVENT_LEN) * 16)
 
@@ -115,6 +125,9 @@ void set_dte(u16 id, u64 quad2);
 
 /* Let edu send its MSI with this data; it uses irt[data] */
 void msi(unsigned data);
+/* Let edu read four bytes at an address of its address space, or write them there */
+void edu_read(u64 address);
+void edu_write(u64 address);
 /* The IOMMU's own MSI, or none if vector is 0 */
 void set_iommu_msi(unsigned cpu, unsigned vector);
 
