@@ -74,7 +74,7 @@ class Proofs(unittest.TestCase):
         self.assertEqual(begin, {"F1": (0, False), "F2": (1, True)})
 
 
-def kind(levels: list, stands: dict[int, int]):
+def kind(levels: dict, stands: dict[int, int]):
     return evidence.Kind("", evidence.MACHINE, Path("selftests"), levels, stands)
 
 
@@ -104,7 +104,7 @@ class Together(unittest.TestCase):
         self.assertEqual(found, [("G", 1, 2)])
 
     def test_they_have_one_case(self) -> None:
-        levels = [evidence.Level(n, Path("modules"), Path("k")) for n in range(4)]
+        levels = {n: evidence.Level(Path("modules"), Path("k")) for n in range(4)}
         these = rows(self.LINE, ["fix-one", "plain", "fix-two"])
         found = evidence.boots(these, kind(levels, {n: n for n in range(4)}))
         self.assertEqual([(boot.name, [*boot.cases]) for boot in found], [("before-fix-one", [0]), ("after-0", [3])])
@@ -118,9 +118,9 @@ class Together(unittest.TestCase):
 
 class Boots(unittest.TestCase):
     def boots(self, stands: dict[int, int], kernels: str = "bbbss") -> dict[str, dict[int, list[str]]]:
-        levels = [
-            evidence.Level(n, Path("modules"), Path(kernel)) for n, kernel in enumerate(kernels)
-        ]
+        levels = {
+            n: evidence.Level(Path("modules"), Path(kernel)) for n, kernel in enumerate(kernels)
+        }
         return {
             boot.name: {n: [row.proof.id for row in each] for n, each in boot.cases.items()}
             for boot in evidence.boots(rows(), kind(levels, stands))
