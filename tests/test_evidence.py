@@ -57,6 +57,15 @@ class Proofs(unittest.TestCase):
         self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
         self.assertEqual((plain.machine, plain.variant), (evidence.MACHINE, ""))
 
+    def test_parts_of_variants(self) -> None:
+        """A window is widened in the modules, or else in the kernel."""
+        self.assertEqual(evidence.parts_of(""), (["emulator"], ""))
+        self.assertEqual(evidence.parts_of("kasan"), (["kasan"], ""))
+        kernel, diff = evidence.parts_of("notifier")
+        self.assertEqual(kernel, ["emulator"])
+        self.assertIn("mdelay", diff)
+        self.assertEqual(evidence.parts_of("control"), (["emulator", "control"], ""))
+
     def test_a_test_of_another_base(self) -> None:
         """Where this base's stack has no test that could tell."""
         (proof,) = evidence.read_proofs("F f v7.3/t -d,DEVICE notifier ## x\n")
