@@ -192,6 +192,25 @@ def read_table(path: Path, form: str) -> list[tuple[list[str], str]]:
     return entries
 
 
+def read_base(folder: Path) -> dict[str, list[str]]:
+    """The fields of a base's file; patches/v6.12/base says what they mean."""
+    fields: dict[str, list[str]] = {}
+    for line in (folder / "base").read_text().splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith("#"):
+            fields.setdefault(name, []).append(value.strip())
+    return fields
+
+
+def left_out(fields: dict[str, list[str]]) -> dict[str, str]:
+    """Slug -> why the base of these fields does not get the change."""
+    found = {}
+    for text in fields.get("Left-out", []):
+        slugs, _, why = text.partition(": ")
+        found |= dict.fromkeys(slugs.split(), why)
+    return found
+
+
 def git(
     repo: Path, *args: str, check: bool = True, stdin: str = "", **env: str
 ) -> subprocess.CompletedProcess[str]:

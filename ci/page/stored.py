@@ -18,7 +18,7 @@ from pathlib import Path
 import ktap
 import report
 from ktap import Result
-from quilt import NAME, fail, read_patch, read_series, read_table
+from quilt import NAME, fail, left_out, read_base, read_patch, read_series, read_table
 
 GOOD = ("pass", "skip")
 # Of a base's first kernel log line.
@@ -335,18 +335,15 @@ class Base:
         """red, incomplete or good."""
         return "red" if self.red else "incomplete" if self.missing else "good"
 
+    @property
     def left_out(self) -> dict[str, str]:
         """Slug -> why the base does not get the change."""
-        found = {}
-        for text in self.fields.get("Left-out", []):
-            slugs, _, why = text.partition(": ")
-            found |= dict.fromkeys(slugs.split(), why)
-        return found
+        return left_out(self.fields)
 
     def cell(self, slug: str, argued: str) -> Cell:
         """argued: why there is nothing to show for the change, '' if there is."""
         cases = [case for case in self.evidence.cases if case.slug == slug] if self.evidence else []
-        out = self.left_out().get(slug, "")
+        out = self.left_out.get(slug, "")
         state = "unknown"
         if any(case.problems for case in cases):
             state = "red"
@@ -398,16 +395,6 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
 
 
-def read_fields(path: Path) -> dict[str, list[str]]:
-    """The `Name: value` lines of a base's file."""
-    fields: dict[str, list[str]] = {}
-    for line in path.read_text().splitlines():
-        name, colon, value = line.partition(":")
-        if colon and not line.startswith("#"):
-            fields.setdefault(name, []).append(value.strip())
-    return fields
-
-
 def versions(names: Iterable[str]) -> list[str]:
     """Bases in the order of their numbers."""
     return sorted(names, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
@@ -427,7 +414,7 @@ def read(top: Path, cache: Path) -> Page:
     bases = []
     for name in versions(path.parent.name for path in patches.glob("*/series")):
         slugs = [NAME.fullmatch(patch)[2] for patch in read_series(patches / name)]
-        fields = read_fields(patches / name / "base")
+        fields = read_base(patches / name)
         runners = {
             found.name.removeprefix(f"{name}-") for found in (cache / "report").glob(f"{name}-*")
         }
@@ -454,5 +441,5 @@ def read(top: Path, cache: Path) -> Page:
         change.cells = [base.cell(change.slug, why) for base in bases if base.emulated]
 
     selftests = read_table(top / "ci/selftests", "NAME SECONDS AVIC")
-    left_out = [(words[0], why) for words, why in selftests if words[1].startswith("full:")]
-    return Page(bases, rows, left_out)
+    full = [(words[0], why) for words, why in selftests if words[1].startswith("full:")]
+    return Page(bases, rows, full)
