@@ -464,6 +464,18 @@ static void extint_once(void)
 	self_is_accelerated("after an ExtINT");
 }
 
+/* HLT is an exit before the window opens, and KVM injects at that. */
+static void extint_halting(void)
+{
+	two_vcpus(1);
+	disable_irqs(first);
+	call(first, queue_extint);
+	first->mailbox->times = 1;
+	order(first, HALT, 0, 0, 0, "sti; hlt");
+	expect(first, VECTOR, 1, "ExtINT at HLT");
+	self_is_accelerated("after an ExtINT at HLT");
+}
+
 /* Another reason keeps AVIC off when the window is requested, and then goes. */
 static void extint_other_inhibit(void)
 {
@@ -622,6 +634,7 @@ static const struct {
 	{ "inhibit/registers", inhibit_registers },
 	{ "inhibit/while-sending", inhibit_while_sending },
 	{ "extint/once", extint_once },
+	{ "extint/halting", extint_halting },
 	{ "extint/other-inhibit", extint_other_inhibit },
 	{ "extint/inside-inhibit", extint_inside_inhibit },
 	{ "extint/race", extint_race },
