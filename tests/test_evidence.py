@@ -82,6 +82,17 @@ class Proofs(unittest.TestCase):
         begin = {row.proof.id: (row.first, row.fails_before) for row in rows(slugs=["fix-two"])}
         self.assertEqual(begin, {"F1": (0, False), "F2": (1, True)})
 
+    def test_a_case_that_fails_anyway_before_another_change(self) -> None:
+        """It begins there, on a base that never needed its own change."""
+        line = "F1 fix-one a_test - ## x\nF2 fix-one>fix-two a_test b ## x\nF3 plain - - ## x\n"
+        for slugs, want in (
+            (["plain", "fix-one", "fix-two"], (2, 3, True)),
+            (["plain", "fix-one"], (2, 2, False)),
+            (["plain"], (0, 0, False)),
+        ):
+            (row,) = (row for row in rows(line, slugs) if row.proof.slug == "fix-two")
+            self.assertEqual((row.before, row.first, row.fails_before), want)
+
 
 def kind(levels: dict, stands: dict[int, int]):
     return evidence.Kind("", evidence.MACHINE, Path("selftests"), levels, stands)
