@@ -160,6 +160,7 @@ class Case:
     seen: list[Seen]
     variant: str = ""  # of the kernel, if it is not the usual one
     home: str = ""  # the base that the test is from, if it is another
+    needs: str = ""  # the change without which it fails anyway
 
     @property
     def before(self) -> Seen | None:
