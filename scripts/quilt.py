@@ -202,12 +202,12 @@ def read_base(folder: Path) -> dict[str, list[str]]:
     return fields
 
 
-def left_out(fields: dict[str, list[str]]) -> dict[str, str]:
-    """Slug -> why the base of these fields does not get the change."""
+def explained(fields: dict[str, list[str]], name: str) -> dict[str, str]:
+    """Word -> why, of a base's field 'NAME: WORD...: why', e.g. the slugs of Left-out."""
     found = {}
-    for text in fields.get("Left-out", []):
-        slugs, _, why = text.partition(": ")
-        found |= dict.fromkeys(slugs.split(), why)
+    for text in fields.get(name, []):
+        words, _, why = text.partition(": ")
+        found |= dict.fromkeys(words.split(), why)
     return found
 
 

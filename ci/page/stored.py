@@ -18,7 +18,7 @@ from pathlib import Path
 import ktap
 import report
 from ktap import Result
-from quilt import NAME, fail, left_out, read_base, read_patch, read_series, read_table
+from quilt import NAME, explained, fail, read_base, read_patch, read_series, read_table
 
 GOOD = ("pass", "skip")
 # Of a base's first kernel log line.
@@ -339,7 +339,7 @@ class Base:
     @property
     def left_out(self) -> dict[str, str]:
         """Slug -> why the base does not get the change."""
-        return left_out(self.fields)
+        return explained(self.fields, "Left-out")
 
     def cell(self, slug: str, argued: str) -> Cell:
         """argued: why there is nothing to show for the change, '' if there is."""
