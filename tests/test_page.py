@@ -234,6 +234,23 @@ class Words(Page):
         self.assertIn("open", log.up.attrs)
         self.assertIn("v7.3: evidence irqwin-count", self.said)
 
+    def test_red_evidence_of_a_change_that_is_gone(self) -> None:
+        """The cache may be older than ci/proofs."""
+        self.change("evidence/v7.3/evidence.json", '"irqwin-count"', '"renamed-since"')
+        self.change("evidence/v7.3/evidence.json", '"problems": []', '"problems": ["does not pass"]')
+        document = self.build()
+        link = next(a for a in document.root.all("a") if a.text() == "evidence renamed-since")
+        self.assertIn("evidence renamed-since", document.id(link.attrs["href"][1:]).up.text())
+
+    def test_each_change_has_a_row(self) -> None:
+        """Of its own, with the name of its own line, though it shares another line."""
+        ids = {change.slug: change.id for change in stored.read(TOP, CAPTURED).changes}
+        for series in TOP.glob("patches/*/series"):
+            for name in stored.read_series(series.parent):
+                self.assertIn(stored.NAME.fullmatch(name)[2], ids)
+        ours = ("ga-log-pre-destroy", "ga-log-wake-locked", "ga-log-unregister", "ga-log-control-lock")
+        self.assertEqual([ids[slug] for slug in ours], ["L3", "L4", "L5", "L8"])
+
     def test_every_link_leads_somewhere(self) -> None:
         document = self.original()
         ids = [each.attrs["id"] for each in document.root.all() if "id" in each.attrs]

@@ -27,7 +27,9 @@ def log_of(found: Page, base: Base, name: str) -> str:
     """Where the log of something red is, by the name that ci/run gives it."""
     if name.startswith("evidence "):
         slug = name.partition(" ")[2]
-        return next(anchor(c.id, slug, base.id) for c in found.changes if c.slug == slug)
+        for change in found.changes:
+            if change.slug == slug:
+                return anchor(change.id, slug, base.id)
     rows = base.run.rows if base.run else []
     if name in [f"{row.lane} {row.name}" for row in rows]:
         return anchor("row", base.id, name)

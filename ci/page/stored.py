@@ -18,6 +18,7 @@ from pathlib import Path
 import ktap
 import report
 from ktap import Result
+from proof import read_proofs
 from quilt import NAME, explained, fail, read_base, read_patch, read_series, read_table
 
 GOOD = ("pass", "skip")
@@ -431,11 +432,12 @@ def read(top: Path, cache: Path) -> Page:
             bases.append(Base(name, runner, fields, slugs, folders, run, evidence, flips))
 
     changes: dict[str, Change] = {}
-    argued: dict[str, str] = {}
-    for (id, slug, test, *_), why in read_table(top / "ci/proofs", "ID SLUG TEST CASE ## why"):
-        changes.setdefault(slug, Change(id, slug, subject(patches, slug)))
-        if test == "-":
-            argued[slug] = why
+    proofs = read_proofs((top / "ci/proofs").read_text())
+    # A change's own line names it, rather than one that it shares.
+    for proof in sorted(proofs, key=lambda proof: len(proof.slugs)):
+        for slug in proof.slugs:
+            changes.setdefault(slug, Change(proof.id, slug, subject(patches, slug)))
+    argued = {proof.slug: proof.why for proof in proofs if proof.test == "-"}
     rows = sorted(changes.values(), key=lambda change: ("LWT".index(change.id[0]), change.id))
     for change in rows:
         why = argued.get(change.slug, "")
