@@ -278,7 +278,7 @@ class Words(Page):
         document = self.build()
         self.assertEqual(self.state(document), "incomplete")
         said = document.root.all("header")[0].text()
-        self.assertIn("v6.1 (the suite)", said)
+        self.assertIn("v6.1 (the suite, ", said)
         self.assertIn("v6.12 (the suite, the evidence, the flips)", said)
         self.assertIn("v7.3 (the evidence)", said)
         self.assertIn("make run BASE=v6.12", said)
@@ -305,15 +305,29 @@ class Words(Page):
         self.assertEqual(self.state(self.build()), "incomplete")
 
     def test_good(self) -> None:
-        """All of v7.3, and no other base."""
-        top = self.root / "top"
-        (top / "patches").mkdir(parents=True)
-        (top / "ci").symlink_to(TOP / "ci")
-        (top / "patches/v7.3").symlink_to(TOP / "patches/v7.3")
-        page = stored.read(top, self.cache)
+        """All of v7.3 that was captured, and no other base."""
+        page = stored.read(self.top("selftest-precreate"), self.cache)
         self.assertEqual((page.state, page.verdict[:20]), ("good", "Nothing got worse, a"))
         rows = page.bases[0].run.differences
         self.assertEqual([(row.name, row.verdict) for row in rows], [("x86/avic_precreate_test", "unsteady")])
+
+    def test_a_change_without_evidence_is_named(self) -> None:
+        page = stored.read(self.top("irqwin-withdrawn", "selftest-precreate"), self.cache)
+        self.assertEqual(page.state, "incomplete")
+        self.assertIn("v7.3 (the evidence of irqwin-withdrawn)", page.verdict)
+
+    def top(self, *slugs: str) -> Path:
+        """A project with one base, v7.3, whose series has these changes only."""
+        top = self.root / "top"
+        folder = top / "patches/v7.3"
+        folder.mkdir(parents=True)
+        (top / "ci").symlink_to(TOP / "ci")
+        (folder / "base").symlink_to(TOP / "patches/v7.3/base")
+        paths = [path for slug in slugs for path in (TOP / "patches/v7.3").glob(f"????-{slug}.patch")]
+        for path in paths:
+            (folder / path.name).symlink_to(path)
+        (folder / "series").write_text("".join(f"{path.name}\n" for path in paths))
+        return top
 
     def test_another_runner_is_another_column(self) -> None:
         shutil.copytree(self.cache / "report/v7.3", self.cache / "report/v7.3-hardware")

@@ -272,6 +272,7 @@ class Base:
     run: Run | None
     evidence: Evidence | None
     flips: dict[str, Flips]
+    argued: dict[str, str]  # slug -> why there is nothing to show for it
 
     @property
     def id(self) -> str:
@@ -322,7 +323,12 @@ class Base:
         found: dict[str, object] = {"the suite": self.run}
         if self.emulated:
             found |= {"the evidence": self.evidence, "the flips": self.flips}
-        return [name for name, each in found.items() if not each]
+        names = [name for name, each in found.items() if not each]
+        if self.evidence:
+            shown = {case.slug for case in self.evidence.cases} | self.argued.keys()
+            unknown = [slug for slug in self.slugs if slug not in shown]
+            names += [f"the evidence of {some(unknown)}"] if unknown else []
+        return names
 
     @property
     def red(self) -> list[str]:
@@ -342,8 +348,7 @@ class Base:
         """Slug -> why the base does not get the change."""
         return explained(self.fields, "Left-out")
 
-    def cell(self, slug: str, argued: str) -> Cell:
-        """argued: why there is nothing to show for the change, '' if there is."""
+    def cell(self, slug: str) -> Cell:
         cases = [case for case in self.evidence.cases if case.slug == slug] if self.evidence else []
         out = self.left_out.get(slug, "")
         state = "unknown"
@@ -351,8 +356,8 @@ class Base:
             state = "red"
         elif slug not in self.slugs:
             state = "upstream" if IN_BASE.match(out) else "left-out" if out else "unknown"
-        elif argued:
-            state, out = "argued", argued
+        elif slug in self.argued:
+            state, out = "argued", self.argued[slug]
         elif cases:
             state = "shown"
         return Cell(self.id, state, out, cases)
@@ -413,6 +418,8 @@ def subject(patches: Path, slug: str) -> str:
 def read(top: Path, cache: Path) -> Page:
     """The page of a project's folder and its cache; exits with 1 for what it can't read."""
     patches = top / "patches"
+    proofs = read_proofs((top / "ci/proofs").read_text())
+    argued = {proof.slug: proof.why for proof in proofs if proof.test == "-"}
     bases = []
     for name in versions(path.parent.name for path in patches.glob("*/series")):
         slugs = [NAME.fullmatch(patch)[2] for patch in read_series(patches / name)]
@@ -429,19 +436,16 @@ def read(top: Path, cache: Path) -> Page:
             except (OSError, KeyError, TypeError, ValueError) as error:
                 fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={name}")
                 raise
-            bases.append(Base(name, runner, fields, slugs, folders, run, evidence, flips))
+            bases.append(Base(name, runner, fields, slugs, folders, run, evidence, flips, argued))
 
     changes: dict[str, Change] = {}
-    proofs = read_proofs((top / "ci/proofs").read_text())
     # A change's own line names it, rather than one that it shares.
     for proof in sorted(proofs, key=lambda proof: len(proof.slugs)):
         for slug in proof.slugs:
             changes.setdefault(slug, Change(proof.id, slug, subject(patches, slug)))
-    argued = {proof.slug: proof.why for proof in proofs if proof.test == "-"}
     rows = sorted(changes.values(), key=lambda change: ("LWT".index(change.id[0]), change.id))
     for change in rows:
-        why = argued.get(change.slug, "")
-        change.cells = [base.cell(change.slug, why) for base in bases if base.emulated]
+        change.cells = [base.cell(change.slug) for base in bases if base.emulated]
 
     selftests = read_table(top / "ci/selftests", "NAME SECONDS AVIC")
     full = [(words[0], why) for words, why in selftests if words[1].startswith("full:")]
