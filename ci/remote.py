@@ -109,12 +109,15 @@ def patterns(rules: SplatRules) -> dict[str, str]:
     return {name: "".join(f"{r.pattern}\n" for r in found) for name, found in files.items()}
 
 
-def lanes_for(flags: list[str]) -> list[str]:
-    """The lanes of ci/lanes that are meant for a CPU with these flags and no others of theirs."""
-    lanes = entries("lanes")
-    known = {flag for _, features, *_ in lanes for flag in features.split(",")}
+def lanes_for(flags: list[str], device: bool = False) -> list[str]:
+    """The lanes of ci/lanes that are meant for a CPU with these flags and no others of theirs.
+
+    device: whether there is one to assign, so that lanes with an IOMMU are as well.
+    """
+    lanes = {name: set(features.split(",")) for name, features, *_ in entries("lanes")}
+    cpu = set().union(*lanes.values()) & set(flags)
     return [
-        name for name, features, *_ in lanes if set(features.split(",")) == known & set(flags)
+        name for name, words in lanes.items() if words == cpu or device and words == cpu | {"iommu"}
     ]
 
 

@@ -204,7 +204,9 @@ class Hardware(Machine):
         cls.addClassCleanup(standin.stop)
         return standin
 
-    def bundle(self, programs: dict[str, str], lanes: str = "lane l l avic=1") -> Path:
+    def bundle(
+        self, programs: dict[str, str], lanes: str = "lane l l avic=1", machine: str = "avic x2avic"
+    ) -> Path:
         """A bundle with shell programs as the tests of each lane."""
         folder = self.scratch()
         tests = folder / "image/selftests"
@@ -215,9 +217,9 @@ class Hardware(Machine):
         for name, program in programs.items():
             (tests / name).write_text(f"#!/bin/sh\n{program}\n")
             (tests / name).chmod(0o755)
-        plan = ["machine avic x2avic"]
+        plan = [f"machine {machine}"]
         for lane in lanes.split("\n"):
-            plan += [lane, *(f"test 60 {name} ./{name}" for name in programs)]
+            plan += [lane, *(f"test 60 {name} ./{name} DEVICE" for name in programs)]
         (folder / "plan").write_text("\n".join(plan) + "\n")
         sh(TOP / "ci/bundle", folder / "image", folder / "plan", folder / "bundle")
         shutil.copy(self.kernel / "config", folder / "bundle")
@@ -292,6 +294,18 @@ class Hardware(Machine):
         statuses = {name: result.status for name, result in self.results(folder).items()}
         self.assertEqual(statuses, {"good": "pass", "bad": "fail"})
         self.assertIn("Linux version", (folder / "console").read_text())
+        self.assert_as_before()
+
+    def test_2_a_device(self) -> None:
+        """A lane with an IOMMU gives its tests the device that VFIO= names, and no other."""
+        driver = "readlink /sys/bus/pci/devices/$1/driver | grep -q vfio-pci"
+        folder = self.bundle({"good": f"[ $1 = {EDU} ] && {driver}"}, "lane l l avic=0", "avic x2avic iommu")
+        status, said = self.run_lane(folder)
+        self.assertEqual(status, 2)
+        self.assertIn("vfio: none, and the lane has tests for a device: VFIO= names one", said)
+        self.assert_as_before()
+        self.assertEqual(self.run_lane(folder, VFIO=EDU)[0], 0)
+        self.assertEqual(self.results(folder)["good"].status, "pass")
         self.assert_as_before()
 
     def test_2_avic_that_is_never_active(self) -> None:
@@ -416,10 +430,12 @@ class Hardware(Machine):
 
         Also the taint of the test before is gone with that.
         """
-        folder = self.bundle({"good": "true", "who": "cat /proc/cmdline"}, "lane l l avic=0")
+        device = f"[ $1 = {EDU} ] && readlink /sys/bus/pci/devices/$1/driver | grep -q vfio-pci"
+        programs = {"good": device, "who": "cat /proc/cmdline"}
+        folder = self.bundle(programs, "lane l l avic=0", "avic x2avic iommu")
         size = self.standin.console.stat().st_size
         status, said = self.run_lane(
-            folder, KEXEC="console=ttyS0 tsc=reliable no_timer_check",
+            folder, VFIO=EDU, KEXEC="console=ttyS0 tsc=reliable no_timer_check",
             SERIAL=f"exec tail --bytes=+{size + 1} --follow '{self.standin.console}'",
         )  # fmt: skip
         self.assertEqual(status, 0)

@@ -68,6 +68,12 @@ class Policies(unittest.TestCase):
         self.assertEqual(remote.lanes_for(["svm", "avic"]), ["avic=1"])
         self.assertEqual(remote.lanes_for(["svm"]), [])
 
+    def test_lanes_with_a_device_beside_the_others(self) -> None:
+        both = ["avic=0", "avic=1,x2avic", "posted,x2avic"]
+        self.assertEqual(remote.lanes_for(["svm", "avic", "x2avic"], device=True), both)
+        self.assertEqual(remote.lanes_for(["svm", "avic"], device=True), ["avic=1", "posted"])
+        self.assertEqual(remote.lanes_for(["svm"], device=True), [])
+
 
 class Results(unittest.TestCase):
     plan = "machine avic\nlane {} base avic=1\ntest 60 t ./t\n"
