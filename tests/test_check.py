@@ -183,7 +183,7 @@ class Report(Kernel):
     def test_json_and_junit(self) -> None:
         self.take("warning-swapped")
         self.red("gcc rules", 1)
-        folder = self.cache / "report/check-toy"
+        folder = self.cache / "report/gcc-rules-toy"
         verdicts = json.loads((folder / "verdicts.json").read_text())
         wrong = [each for each in verdicts if each["status"]]
         self.assertEqual([(each["gate"], each["level"]) for each in wrong], [("gcc", "0001-one")])
