@@ -337,6 +337,10 @@ def modpost(build: Build, asked: dict[str, set[str]], given: set[str], log: Path
     symbols.write_text("".join(f"0x00000000\t{n}\tvmlinux\tEXPORT_SYMBOL\t\n" for n in sorted(others)))
     order.write_text("".join(f"{name}\n" for name in modules))
     command = ["scripts/mod/modpost", "-i", symbols.name, "-T", order.name, "-o", "made.symvers"]
+    # Without it newer ones don't look at what a module exports.
+    recipe = build.tree / "scripts/Makefile.modpost"
+    if recipe.exists() and re.search(r"CONFIG_MODULES\),-M\b", recipe.read_text()):
+        command.append("-M")
     result = subprocess.run(command, cwd=build.out, capture_output=True, text=True)
     with log.open("a") as kept:
         kept.write(f"$ {' '.join(command)}\n{result.stdout}{result.stderr}")
@@ -344,6 +348,8 @@ def modpost(build: Build, asked: dict[str, set[str]], given: set[str], log: Path
     missing = re.findall(r'modpost: "([^"]+)" \[(\S+?)(?:\.ko)?\] undefined', result.stderr)
     later = re.findall(r"modpost: (\S+?)(?:\.ko)?: symbol '([^']+)' undefined", result.stderr)
     missing += [(name, module) for module, name in later]
+    if "suppressed" in result.stderr:
+        raise CouldNot(f"modpost does not name all that is undefined (log: {log})")
     made = build.out / "made.symvers"
     if result.returncode and not missing or not result.returncode and not made.exists():
         last = (result.stderr.strip() or f"exit status {result.returncode}").split("\n")[-1]

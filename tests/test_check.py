@@ -289,12 +289,14 @@ class Findings(unittest.TestCase):
 class Modpost(unittest.TestCase):
     """What modpost prints, in the form of each base."""
 
-    def asked(self, told: str, status: int) -> list[str]:
+    def asked(self, told: str, status: int, recipe: str = "") -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
             (out / "scripts/mod").mkdir(parents=True)
             tool = out / "scripts/mod/modpost"
-            tool.write_text(f"#!/bin/sh\necho '{told}' >&2\n: >made.symvers\nexit {status}\n")
+            (out / "scripts/Makefile.modpost").write_text(recipe)
+            says = f"echo '{told}' >&2\necho \"$@\" >asked\n: >made.symvers"
+            tool.write_text(f"#!/bin/sh\n{says}\nexit {status}\n")
             tool.chmod(0o755)
             module = "arch/x86/kvm/kvm.o"
             (out / module).parent.mkdir(parents=True)
@@ -303,6 +305,7 @@ class Modpost(unittest.TestCase):
             build = SimpleNamespace(out=out, tree=out)
             found = modpost(build, {module: {"gone"}}, {"kvm_here", "printk"}, out / "log")
             self.given = (out / "given.symvers").read_text()
+            self.arguments = (out / "asked").read_text().split()
             return [str(each) for each in found]
 
     def test_both_forms(self) -> None:
@@ -319,8 +322,17 @@ class Modpost(unittest.TestCase):
         self.assertIn("\tprintk\t", self.given)
         self.assertNotIn("kvm_here", self.given)
 
+    def test_what_modules_export_counts(self) -> None:
+        """From v6.12 on only with -M, which v6.1's does not know."""
+        self.asked("", 0)
+        self.assertNotIn("-M", self.arguments)
+        self.asked("", 0, recipe="\t$(if $(CONFIG_MODULES),-M)\t\\\n\t$(if $(CONFIG_MODVERSIONS),-m)\n")
+        self.assertIn("-M", self.arguments)
+
     def test_broken_off(self) -> None:
-        for told in ("FATAL: modpost: no such file", ""):
+        gone = 'ERROR: modpost: "gone" [arch/x86/kvm/kvm.ko] undefined!\n'
+        many = "WARNING: modpost: suppressed 440 unresolved symbol warnings because there were too many)"
+        for told in ("FATAL: modpost: no such file", "", gone + many):
             with self.assertRaises(CouldNot):
                 self.asked(told, 1)
 
