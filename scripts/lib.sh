@@ -90,6 +90,8 @@ base_field() {
 aside=()
 cleanup() {
 	local path
+	# Ctrl-C now would end rm as well, and not bring it back.
+	trap '' INT TERM HUP
 	for path in "${aside[@]}"; do
 		rm --recursive --force -- "$path"
 	done

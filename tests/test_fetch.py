@@ -4,7 +4,9 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
+import time
 import unittest
 from pathlib import Path
 
@@ -174,6 +176,23 @@ class FetchDebian(Toy):
                 finally:
                     subprocess.run(["umount", self.cache], check=True)
         self.check(self.script("fetch").stdout, "1.0-1")
+
+    def test_interrupt_while_it_cleans_up(self) -> None:
+        """The second Ctrl-C of somebody in a hurry, or one that comes at the very end."""
+        tools, aside = self.cache / "bin", self.cache / "aside"
+        for folder in (tools, aside):
+            folder.mkdir(parents=True)
+        (tools / "rm").write_text(f'#!/bin/sh\n: >{tools}/began\nsleep 0.5\nexec /bin/rm "$@"\n')
+        (tools / "rm").chmod(0o755)
+        process = subprocess.Popen(
+            ["bash", "-c", f". {self.project}/scripts/lib.sh; aside+=({aside})"],
+            env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}, start_new_session=True,
+        )  # fmt: skip
+        while not (tools / "began").exists():
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+        self.assertFalse(aside.exists())
 
     def test_interrupt_at_any_time(self) -> None:
         cut = 0
