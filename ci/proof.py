@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from quilt import fail
+
 MACHINE = "avic x2avic"
 WITH_DEVICE = MACHINE + " iommu"
 WINDOWS = Path(__file__).resolve().parent / "windows"
@@ -58,3 +60,12 @@ def read_proofs(text: str) -> list[Proof]:
         variant = "".join(fields[4:])
         proofs.append(Proof(fields[0], slug, test, fields[3], why.strip(), variant, home, needs))
     return proofs
+
+
+def load_proofs(path: Path) -> list[Proof]:
+    """ci/proofs, read; exits with 1 for a line that is not one."""
+    try:
+        return read_proofs(path.read_text())
+    except ValueError as error:
+        fail(1, str(error))
+        raise

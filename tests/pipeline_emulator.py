@@ -9,6 +9,7 @@ from machine import TOP, Machine, sh
 from verb import load
 
 evidence = load("ci/evidence")
+from proof import read_proofs  # noqa: E402
 
 EMULATOR = TOP / "ci/emulator"
 
@@ -56,7 +57,7 @@ class Emulator(Machine):
         Not the fixes of the GA Log: these want another base's selftests, and kernels of their own.
         """
         slugs = {evidence.NAME.fullmatch(name)[2] for name in evidence.read_series(TOP / "patches/v6.12")}
-        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        proofs = read_proofs((TOP / "ci/proofs").read_text())
         here = {proof.slug for proof in proofs if proof.test != "-" and not proof.home}
         lines = sh(TOP / "ci/evidence", *sorted(slugs & here)).splitlines()
         self.assertEqual([line for line in lines if "RED" in line], [])

@@ -27,6 +27,8 @@ BOOT_SECONDS = 180
 IOMMU = ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on", "-device", "amd-fch-smbus,addr=14.0"]
 # A device that nobody there uses.
 EDU = "0000:00:1e.0"
+# A test's first argument is that device, and VFIO has it.
+GETS_EDU = f"[ $1 = {EDU} ] && readlink /sys/bus/pci/devices/$1/driver | grep -q vfio-pci"
 # What a job may change, and all processes; see snapshot() for those of this very login.
 SNAPSHOT = r"""
 : standin-snapshot
@@ -298,8 +300,7 @@ class Hardware(Machine):
 
     def test_2_a_device(self) -> None:
         """A lane with an IOMMU gives its tests the device that VFIO= names, and no other."""
-        driver = "readlink /sys/bus/pci/devices/$1/driver | grep -q vfio-pci"
-        folder = self.bundle({"good": f"[ $1 = {EDU} ] && {driver}"}, "lane l l avic=0", "avic x2avic iommu")
+        folder = self.bundle({"good": GETS_EDU}, "lane l l avic=0", "avic x2avic iommu")
         status, said = self.run_lane(folder)
         self.assertEqual(status, 2)
         self.assertIn("vfio: none, and the lane has tests for a device: VFIO= names one", said)
@@ -430,8 +431,7 @@ class Hardware(Machine):
 
         Also the taint of the test before is gone with that.
         """
-        device = f"[ $1 = {EDU} ] && readlink /sys/bus/pci/devices/$1/driver | grep -q vfio-pci"
-        programs = {"good": device, "who": "cat /proc/cmdline"}
+        programs = {"good": GETS_EDU, "who": "cat /proc/cmdline"}
         folder = self.bundle(programs, "lane l l avic=0", "avic x2avic iommu")
         size = self.standin.console.stat().st_size
         status, said = self.run_lane(

@@ -13,6 +13,7 @@ from verb import TOP, load
 evidence = load("ci/evidence")
 import ktap  # noqa: E402
 from ktap import Result  # noqa: E402
+from proof import read_proofs  # noqa: E402
 
 PROOFS = """\
 # comment
@@ -26,13 +27,13 @@ ALONE = {level: level for level in range(5)}
 
 
 def rows(text: str = PROOFS, slugs: list[str] = SLUGS) -> list[object]:
-    return evidence.choose(evidence.read_proofs(text), slugs)
+    return evidence.choose(read_proofs(text), slugs)
 
 
 class Proofs(unittest.TestCase):
     def test_our_own(self) -> None:
         """Each change of each base's series has an entry, and each regex compiles."""
-        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        proofs = read_proofs((TOP / "ci/proofs").read_text())
         for proof in proofs:
             re.compile(proof.why)
         known = {slug for proof in proofs for slug in proof.slugs}
@@ -48,11 +49,11 @@ class Proofs(unittest.TestCase):
             "F1 fix-one a_test one no-such-variant ## why",
         ):
             with self.assertRaisesRegex(ValueError, "ci/proofs:1"):
-                evidence.read_proofs(line)
+                read_proofs(line)
 
     def test_a_case_with_a_device(self) -> None:
         """Arguments, and a machine and a kernel of its own."""
-        proof, plain = evidence.read_proofs("F f t -d,DEVICE,-k,9 kasan ## x\nF f t one ## x\n")
+        proof, plain = read_proofs("F f t -d,DEVICE,-k,9 kasan ## x\nF f t one ## x\n")
         self.assertEqual(proof.arguments, ["-d", "DEVICE", "-k", "9"])
         self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
         self.assertEqual((plain.machine, plain.variant), (evidence.MACHINE, ""))
@@ -68,7 +69,7 @@ class Proofs(unittest.TestCase):
 
     def test_a_test_of_another_base(self) -> None:
         """Where this base's stack has no test that could tell."""
-        (proof,) = evidence.read_proofs("F f v7.3/t -d,DEVICE notifier ## x\n")
+        (proof,) = read_proofs("F f v7.3/t -d,DEVICE notifier ## x\n")
         self.assertEqual((proof.home, proof.test, proof.name), ("v7.3", "t", "t:-d,DEVICE"))
 
     def test_a_change_without_proof_is_an_error(self) -> None:
@@ -189,11 +190,11 @@ class Verdict(unittest.TestCase):
 
     def test_real_runs(self) -> None:
         """The levels before and after a fix of v6.12, as their machines told it."""
-        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        proofs = read_proofs((TOP / "ci/proofs").read_text())
         rules = ktap.SplatRules.read(TOP / "ci/splats")
         slugs = [f"patch-{n}" for n in range(6)] + ["physical-id-claim"]
         fillers = "".join(f"F patch-{n} - - ## none\n" for n in range(6))
-        every = evidence.choose([*evidence.read_proofs(fillers), *proofs], slugs)
+        every = evidence.choose([*read_proofs(fillers), *proofs], slugs)
         mine = [row for row in every if row.fails_before]
         self.assertEqual(len(mine), 2)
         ran = []
@@ -231,7 +232,7 @@ class Verdict(unittest.TestCase):
 
     def test_real_runs_with_a_device(self) -> None:
         """v7.3 before L4 and before L5: a test that passes, on a kernel that says why it must not."""
-        proofs = evidence.read_proofs((TOP / "ci/proofs").read_text())
+        proofs = read_proofs((TOP / "ci/proofs").read_text())
         rules = ktap.SplatRules.read(TOP / "ci/splats")
         for slug, name, lane, test in (
             ("ga-log-wake-locked", "uaf", "posted", "irq_test,k"),

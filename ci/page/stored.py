@@ -18,7 +18,7 @@ from pathlib import Path
 import ktap
 import report
 from ktap import Result
-from proof import read_proofs
+from proof import load_proofs
 from quilt import NAME, explained, fail, read_base, read_patch, read_series, read_table
 
 GOOD = ("pass", "skip")
@@ -325,8 +325,7 @@ class Base:
             found |= {"the evidence": self.evidence, "the flips": self.flips}
         names = [name for name, each in found.items() if not each]
         if self.evidence:
-            shown = {case.slug for case in self.evidence.cases} | self.argued.keys()
-            unknown = [slug for slug in self.slugs if slug not in shown]
+            unknown = [slug for slug in self.slugs if self.cell(slug).state == "unknown"]
             names += [f"the evidence of {some(unknown)}"] if unknown else []
         return names
 
@@ -349,6 +348,7 @@ class Base:
         return explained(self.fields, "Left-out")
 
     def cell(self, slug: str) -> Cell:
+        """What the base has to show for a change, of its series or not."""
         cases = [case for case in self.evidence.cases if case.slug == slug] if self.evidence else []
         out = self.left_out.get(slug, "")
         state = "unknown"
@@ -418,7 +418,7 @@ def subject(patches: Path, slug: str) -> str:
 def read(top: Path, cache: Path) -> Page:
     """The page of a project's folder and its cache; exits with 1 for what it can't read."""
     patches = top / "patches"
-    proofs = read_proofs((top / "ci/proofs").read_text())
+    proofs = load_proofs(top / "ci/proofs")
     argued = {proof.slug: proof.why for proof in proofs if proof.test == "-"}
     bases = []
     for name in versions(path.parent.name for path in patches.glob("*/series")):
