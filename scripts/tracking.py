@@ -29,6 +29,8 @@ class B4:
         self.env = os.environ | DEAF | {
             "XDG_CACHE_HOME": f"{tree}/.git/b4-cache",
             "XDG_DATA_HOME": f"{tree}/.git/b4-data",
+            # After a Ctrl-C it may not get to remove what it makes there: it goes with the tree.
+            "TMPDIR": f"{tree}/.git/b4-tmp",
         }  # fmt: skip
         for name in ("EDITOR", "VISUAL", "GIT_EDITOR"):
             self.env.pop(name, None)
@@ -58,6 +60,7 @@ class B4:
 
     def run(self, *args: str) -> str:
         """Run b4 and return what it says, which older ones do on stderr; its failure is ours."""
+        Path(self.env["TMPDIR"]).mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [self.command, *args],
             cwd=self.tree, env=self.env, text=True, errors="replace",

@@ -290,6 +290,18 @@ class Refused(Base):
             self.refused(f"export {form}", 1, "0001-toy-one.patch does not apply", "the context moved")
         self.nothing_left()
 
+    def test_what_b4_leaves_behind(self) -> None:
+        """Ended by a Ctrl-C, it may not get to remove its temporary files."""
+        untidy = self.root / "b4"
+        untidy.write_text('#!/bin/sh\n[ "$1" = --version ] || mktemp --directory >>"$MADE"\nexec b4 "$@"\n')
+        untidy.chmod(0o755)
+        made = self.root / "made"
+        temporary = self.root / "tmp"
+        temporary.mkdir()
+        self.script("export b4", B4=str(untidy), MADE=str(made), TMPDIR=str(temporary))
+        self.assertGreater(len(made.read_text().split()), 2)
+        self.assertEqual(list(temporary.iterdir()), [])
+
     def test_interrupt_at_any_time(self) -> None:
         cut = 0
         temporary = self.root / "tmp"
