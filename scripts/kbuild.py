@@ -16,6 +16,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -117,6 +118,16 @@ class Tree:
             lines = git(self.repo, "ls-tree", commit).stdout.splitlines()
             listing = "\n".join(line for line in lines if not line.endswith(APART))
         return hashlib.sha256(listing.encode()).hexdigest()[:16]
+
+    def export(self, commit: str, folder: Path, *names: str) -> None:
+        """Write files, or folders with what is in them, as the commit has them, below a folder."""
+        archive = folder / "archive.tar"
+        made = git(self.repo, "archive", f"--output={archive}", commit, "--", *names, check=False)
+        if made.returncode:
+            raise CouldNot(made.stderr.strip())
+        with tarfile.open(archive) as files:
+            files.extractall(folder)
+        archive.unlink()
 
     def text(self, commit: str, file: str) -> str:
         """A file as the commit has it, '' if it has none."""
