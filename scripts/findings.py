@@ -29,7 +29,7 @@ GAVE_UP = re.compile(r"^make.*\*\*\* \[(?:[^\]]*: )?([^\]: ]+)\] (.*)")
 BROKE = re.compile(
     r"internal compiler error|PLEASE submit a bug report|Killed|Terminated|Segmentation fault"
     r"|[Nn]o such file or directory: '|command not found|No rule to make target|Fatal error: exception"
-    r"|C=\d specified, but|Stack dump:|Aborted|No space left on device|cannot execute"
+    r"|C=\d specified, but|Stack dump:|Aborted|No space left on device|cannot execute|EXN: "
 )
 # In a message, what changes though the finding does not.
 PLACE = re.compile(r"\b(line|lines) \d+(?:[-,] ?\d+)*|(?<=:)\d+(?::\d+)?\b|0x[0-9a-f]+")

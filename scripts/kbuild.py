@@ -121,6 +121,7 @@ class Tree:
 
     def export(self, commit: str, folder: Path, *names: str) -> None:
         """Write files, or folders with what is in them, as the commit has them, below a folder."""
+        folder.mkdir(exist_ok=True)
         archive = folder / "archive.tar"
         made = git(self.repo, "archive", f"--output={archive}", commit, "--", *names, check=False)
         if made.returncode:

@@ -147,6 +147,14 @@ class CouldNotCheck(Kernel):
                 self.assertRegex(red[0], f"{gate} .*: could not check: .*{tool}")
                 aside.rename(self.bin / tool)
 
+    def test_semantic_patch_that_breaks_off(self) -> None:
+        """spatch goes on with the next file, and all is well for its exit status."""
+        (self.project / "ci/cocci/broken.cocci").write_text(
+            "// SPDX-License-Identifier: GPL-2.0\nvirtual report\n@r@ position p; expression e; @@ return e@p;\n"
+            "@script:python depends on report@\np << r.p;\n@@\nraise Exception\n"
+        )
+        self.assertRegex(self.red("own-cocci", 1)[0], "own-cocci base: could not check: spatch .*: EXN: ")
+
     def test_cut_short_after_compiling(self) -> None:
         """What was compiled and not written down is compiled again."""
         self.take("warning-swapped")
