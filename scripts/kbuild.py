@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -209,12 +209,21 @@ class Build:
         have = "\n" + (self.out / ".config").read_text()
         return next((name for name in wanted if f"\n{name}=" not in have), "")
 
-    def make(self, command: list[str], kept: Path, cwd: str = "") -> list[Finding]:
+    def known(self) -> dict[str, list[dict[str, str]]]:
+        """What has been said about each object that was built here, as JSON has it."""
+        state = self.out / "findings.json"
+        return json.loads(state.read_text()) if state.exists() else {}
+
+    def make(
+        self, command: list[str], kept: Path, cwd: str = "", only: Collection[str] = ()
+    ) -> list[Finding]:
         """Bring the targets up to date; all findings about what has been built here.
 
         kept: where the log goes.  cwd: the folder below the tree where the tools
-        run, if that is not the build folder.  Raises CouldNot if make broke off for
-        another reason than an error in the source.
+        run, if that is not the build folder.  only: the objects that the targets
+        are, if others need not be up to date: what was said of those does not
+        count.  Raises CouldNot if make broke off for another reason than an error
+        in the source.
         """
         state = self.out / "findings.json"
         unsure = self.out / "unsure"
@@ -227,7 +236,7 @@ class Build:
         status = self.run(kept, command)
         text = kept.read_text(errors="replace")
         units, broken = of_make(text, Places(self.tree, self.out, self.tree / cwd))
-        known = json.loads(state.read_text()) if state.exists() else {}
+        known = self.known()
         known |= {unit: [finding.as_json() for finding in found] for unit, found in units.items()}
         told = [f for found in units.values() for f in found if "error:" in f.message]
         if broken or (status and not told):
@@ -238,7 +247,14 @@ class Build:
         new.rename(state)
         unsure.unlink()
         # The same place seen from two objects is one finding of each.
-        return [Finding(**each) for found in known.values() for each in found]
+        # A checker's unit is the source, a compiler's the object.
+        asked = {os.path.splitext(each)[0] for each in only}
+        return [
+            Finding(**each)
+            for unit, found in known.items()
+            if not only or unit in units or os.path.splitext(unit)[0] in asked
+            for each in found
+        ]
 
 
 def includers(tree: Path, headers: set[str]) -> set[str]:

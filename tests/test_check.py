@@ -106,6 +106,38 @@ def add_cases() -> None:
 add_cases()
 
 
+class Touched(Kernel):
+    """A gate that compiles, between the ends, only what the stack itself touches."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.take("smm-off-elsewhere")
+
+    def test_full_tells_which(self) -> None:
+        self.assertRegex(self.red("lean", 1, FULL="1")[0], r"^lean 0001-one: .*kvm_gone.*\]$")
+
+    def test_what_was_said_of_others_does_not_count(self) -> None:
+        """The end of an earlier stack is still in the build folder."""
+        self.assertRegex(self.red("lean", 1)[0], "^lean 0002-two: ")
+        edit(self.patches / "0001-one.patch", "kvm_mode(vcpu) kvm_gone(vcpu)", "kvm_gone(vcpu) kvm_mode(vcpu)")
+        self.assertEqual(self.red("lean", 0), [])
+
+    def test_what_did_not_build_is_built_again(self) -> None:
+        """After a level where a touched object has an error, so that it is not there."""
+        self.take("smm-off-in-between")
+        one, two = (self.patches / name for name in ("0001-one.patch", "0002-two.patch"))
+        shutil.copy(CASES / "smm-off-only/0001-one.patch", self.patches / "0003-three.patch")
+        shutil.copy(CASES / "smm-off-elsewhere/0002-two.patch", self.patches / "0004-four.patch")
+        with (self.patches / "series").open("a") as series:
+            series.write("0003-three.patch\n0004-four.patch\n")
+        edit(one, "kvm_smm(vcpu)", "gone")
+        edit(two, "kvm_smm(vcpu)", "gone")
+        edit(two, "+\treturn vcpu->mode;", "+\treturn vcpu->mode + also_gone;")
+        edit(self.patches / "0003-three.patch", "-\treturn vcpu->mode;", "-\treturn vcpu->mode + also_gone;")
+        red = [line.split(":")[0] for line in self.red("lean", 1)]
+        self.assertEqual(red, ["lean 0001-one", "lean 0002-two", "lean 0003-three"])
+
+
 class CouldNotCheck(Kernel):
     """A tool that is missing, or dies, makes its gate red; it is never green."""
 
