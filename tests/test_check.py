@@ -196,6 +196,20 @@ class CouldNotCheck(Kernel):
         (build / "findings.json").unlink()
         self.assertEqual(self.red("gcc", 1, RERUN="1"), before)
 
+    def test_interrupt_at_any_time(self) -> None:
+        """Nothing stays behind; and what the base had, the next run knows of the base."""
+        gates = "gcc sparse own-cocci"
+        temporary = self.root / "tmp"
+        temporary.mkdir()
+        self.env["TMPDIR"] = str(temporary)
+        cut = 0
+        for moment in self.moments(f"check {gates}")[1::2]:
+            self.empty_cache()
+            cut += self.interrupted(f"check {gates}", moment)
+            self.assertEqual(list(temporary.iterdir()), [])
+            self.assertEqual(self.red(gates, 0), [])
+        self.assertGreater(cut, 2, "no run was cut short: the test showed nothing")
+
     def test_objects_are_not_there(self) -> None:
         """A make that builds nothing, and says that all is well."""
         edit(self.tree / "Makefile", "$(kvm)/: $(modules:%=$(O)/%) ", "$(kvm)/: ")
