@@ -199,9 +199,7 @@ class CouldNotCheck(Kernel):
     def test_interrupt_at_any_time(self) -> None:
         """Nothing stays behind; and what the base had, the next run knows of the base."""
         gates = "gcc sparse own-cocci"
-        temporary = self.root / "tmp"
-        temporary.mkdir()
-        self.env["TMPDIR"] = str(temporary)
+        temporary = self.temporary()
         cut = 0
         for moment in self.moments(f"check {gates}")[1::2]:
             self.empty_cache()

@@ -296,17 +296,14 @@ class Refused(Base):
         untidy.write_text('#!/bin/sh\n[ "$1" = --version ] || mktemp --directory >>"$MADE"\nexec b4 "$@"\n')
         untidy.chmod(0o755)
         made = self.root / "made"
-        temporary = self.root / "tmp"
-        temporary.mkdir()
-        self.script("export b4", B4=str(untidy), MADE=str(made), TMPDIR=str(temporary))
+        temporary = self.temporary()
+        self.script("export b4", B4=str(untidy), MADE=str(made))
         self.assertGreater(len(made.read_text().split()), 2)
         self.assertEqual(list(temporary.iterdir()), [])
 
     def test_interrupt_at_any_time(self) -> None:
         cut = 0
-        temporary = self.root / "tmp"
-        temporary.mkdir()
-        self.env["TMPDIR"] = str(temporary)
+        temporary = self.temporary()
         moments = self.moments("export b4")
         whole = self.state()
         for moment in moments:

@@ -113,6 +113,13 @@ class Toy(unittest.TestCase):
             self.assertIn("KeyboardInterrupt", error)
         return running and process.returncode != 0
 
+    def temporary(self) -> Path:
+        """Where scripts put temporary files from here on: an empty folder of the test's own."""
+        folder = self.root / "tmp"
+        folder.mkdir()
+        self.env["TMPDIR"] = str(folder)
+        return folder
+
     def moments(self, name: str, **env: str) -> list[float]:
         """Twelve moments spread over the time that a script takes, measured once."""
         begin = time.monotonic()
