@@ -16,7 +16,6 @@ import re
 import shutil
 import signal
 import subprocess
-import tarfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -119,17 +118,6 @@ class Tree:
             listing = "\n".join(line for line in lines if not line.endswith(APART))
         return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
-    def export(self, commit: str, folder: Path, *names: str) -> None:
-        """Write files, or folders with what is in them, as the commit has them, below a folder."""
-        folder.mkdir(exist_ok=True)
-        archive = folder / "archive.tar"
-        made = git(self.repo, "archive", f"--output={archive}", commit, "--", *names, check=False)
-        if made.returncode:
-            raise CouldNot(made.stderr.strip())
-        with tarfile.open(archive) as files:
-            files.extractall(folder)
-        archive.unlink()
-
     def text(self, commit: str, file: str) -> str:
         """A file as the commit has it, '' if it has none."""
         return git(self.repo, "show", f"{commit}:{file}", check=False).stdout
@@ -150,8 +138,8 @@ class Build:
     def __init__(self, tree: Path, out: Path, variables: list[str], jobs: int) -> None:
         """variables: for make, such as CC=clang W=1; the compiler goes through ccache."""
         self.tree, self.out, self.jobs = tree, out, jobs
+        self.state = out / "findings.json"
         cache = "ccache " if shutil.which("ccache") else ""
-        self.compiler = next(v[3:] for v in variables if v.startswith("CC="))
         self.variables = [
             f"CC={cache}{v[3:]}" if v.startswith("CC=")
             # One of ours, by its place here.
@@ -211,8 +199,7 @@ class Build:
 
     def known(self) -> dict[str, list[dict[str, str]]]:
         """What has been said about each object that was built here, as JSON has it."""
-        state = self.out / "findings.json"
-        return json.loads(state.read_text()) if state.exists() else {}
+        return json.loads(self.state.read_text()) if self.state.exists() else {}
 
     def make(
         self, command: list[str], kept: Path, cwd: str = "", only: Collection[str] = ()
@@ -225,26 +212,24 @@ class Build:
         count.  Raises CouldNot if make broke off for another reason than an error
         in the source.
         """
-        state = self.out / "findings.json"
         unsure = self.out / "unsure"
         if unsure.exists():
             # Cut short: what was compiled then has not been written down.
             for path in [*self.out.rglob("*.o"), *self.out.rglob("*.lst")]:
                 path.unlink()
-            state.unlink(missing_ok=True)
+            self.state.unlink(missing_ok=True)
         unsure.touch()
         status = self.run(kept, command)
         text = kept.read_text(errors="replace")
         units, broken = of_make(text, Places(self.tree, self.out, self.tree / cwd))
-        known = self.known()
-        known |= {unit: [finding.as_json() for finding in found] for unit, found in units.items()}
+        known = self.known() | {unit: [finding.as_json() for finding in found] for unit, found in units.items()}
         told = [f for found in units.values() for f in found if "error:" in f.message]
         if broken or (status and not told):
             why = broken[0] if broken else f"make exited with {status}"
             raise CouldNot(f"{why} (log: {kept})")
-        new = state.with_suffix(".new")
+        new = self.state.with_suffix(".new")
         new.write_text(json.dumps(known))
-        new.rename(state)
+        new.rename(self.state)
         unsure.unlink()
         # The same place seen from two objects is one finding of each.
         # A checker's unit is the source, a compiler's the object.

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -246,6 +247,21 @@ def git(
 def rev(repo: Path, name: str) -> str:
     """The commit that a name stands for, or '' if there is none."""
     return git(repo, "rev-parse", "--verify", "--quiet", name, check=False).stdout.strip()
+
+
+def unpack(repo: Path, commit: str, folder: Path, *names: str) -> str:
+    """Write files, or folders with what is in them, as the commit has them, below a folder.
+
+    Returns git's complaint if the commit has no such names, else ''.
+    """
+    archive = folder / "archive.tar"
+    made = git(repo, "archive", f"--output={archive}", commit, "--", *names, check=False)
+    if made.returncode:
+        return made.stderr.strip()
+    with tarfile.open(archive) as files:
+        files.extractall(folder)
+    archive.unlink()
+    return ""
 
 
 def fetched(base: str = BASE) -> Path:
