@@ -94,12 +94,18 @@ def unsteady(again: list[list[str]]) -> bool:
 
 
 def summary(
-    what: dict[str, object], base: Level, stack: Level, again: list[Level], evidence: list[str]
+    what: dict[str, object],
+    base: Level,
+    stack: Level,
+    again: list[Level],
+    evidence: list[str],
+    red: list[str],
 ) -> tuple[str, list[str]]:
     """The text for people, and the names of the results that got worse.
 
     again: base and stack once more, for tests that failed on the stack alone.
     evidence: what ci/evidence prints, a line for each case of each change.
+    red: what else speaks against the stack, a line each.
     """
     pairs = ktap.worse(base.results, stack.results)
     before = {(r.lane, r.name): r.status for r in base.results}
@@ -129,6 +135,8 @@ def summary(
     worse += [f"{level.name} did not run to its end" for level in (base, stack) if lost([level])]
     lines += [f"evidence {line}" for line in evidence]
     worse += [f"evidence {line.split()[1]}" for line in evidence if "  RED: " in line]
+    lines += [f"worse    {line}" for line in red]
+    worse += [line.partition(":")[0] for line in red]
     passed = ktap.count(stack.results).get("pass", 0)
     if not passed:
         worse.append("no test passed")
@@ -193,13 +201,14 @@ def write(
     stack: Level,
     again: list[Level],
     evidence: list[str],
+    red: list[str],
 ) -> Path:
     """Write the report into folder, in place of an older one, and return it."""
     with replaced(folder) as new:
         for level in (base, stack, *again):
             for machine, logs in level.folders.items():
                 copy_logs(logs, new, f"{level.name}.{machine}")
-        text, worse = summary(what, base, stack, again, evidence)
+        text, worse = summary(what, base, stack, again, evidence, red)
         (new / "summary.txt").write_text(f"{text}report   {folder}\n")
         (new / "junit.xml").write_bytes(junit([base, stack]))
         (new / "verdict.json").write_text(json.dumps({**what, "worse": worse}, indent=1) + "\n")

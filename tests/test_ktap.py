@@ -138,6 +138,7 @@ class Report(unittest.TestCase):
         stack: list[Result],
         *again: list[Result],
         evidence: list[str] | None = None,
+        red: list[str] | None = None,
     ) -> tuple[str, ET.Element]:
         root = Path(tempfile.mkdtemp(prefix="avic-report."))
         self.addCleanup(lambda: __import__("shutil").rmtree(root))
@@ -146,7 +147,7 @@ class Report(unittest.TestCase):
         folder = report.write(
             root / "report", {"base": "v"},
             report.Level("base", base, {"m": root}), report.Level("stack", stack, {"m": root}),
-            [report.Level("again", results) for results in again], evidence or [],
+            [report.Level("again", results) for results in again], evidence or [], red or [],
         )  # fmt: skip
         return (folder / "summary.txt").read_text(), ET.parse(folder / "junit.xml").getroot()
 
@@ -192,6 +193,13 @@ class Report(unittest.TestCase):
         self.assertIn("verdict  nothing got worse", text)
         text, _ = self.write(good, good, evidence=[f"{line}RED: does not fail at 1: pass"])
         self.assertIn("verdict  WORSE: evidence irqwin-withdrawn\n", text)
+
+    def test_an_extint_that_is_lost_is_red(self) -> None:
+        good = [Result("l", "t", "pass")]
+        line = "flips: 202 on the base, 4 on the stack, an ExtINT is lost (exit 2) on the stack"
+        text, _ = self.write(good, good, red=[line])
+        self.assertIn(f"worse    {line}\n", text)
+        self.assertIn("verdict  WORSE: flips\n", text)
 
     def test_what_a_lane_costs(self) -> None:
         results = [

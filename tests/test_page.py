@@ -311,6 +311,16 @@ class Words(Page):
         rows = page.bases[0].run.differences
         self.assertEqual([(row.name, row.verdict) for row in rows], [("x86/avic_precreate_test", "unsteady")])
 
+    def test_an_extint_lost_on_the_stack_is_red(self) -> None:
+        path = self.cache / "flips/v7.3/flips.json"
+        found = json.loads(path.read_text())
+        found["levels"]["stack"]["lost"] = "an ExtINT is lost (exit 2)"
+        path.write_text(json.dumps(found))
+        document = self.build()
+        self.assertIn("; on v7.3: flips.", self.said)
+        link = next(a for a in document.root.all("header")[0].all("a") if a.text() == "flips")
+        self.assertEqual(link.attrs["href"], "#flips")
+
     def test_a_change_without_evidence_is_named(self) -> None:
         page = stored.read(self.top("irqwin-withdrawn", "selftest-precreate"), self.cache)
         self.assertEqual(page.state, "incomplete")

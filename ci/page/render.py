@@ -30,6 +30,8 @@ def log_of(found: Page, base: Base, name: str) -> str:
         for change in found.changes:
             if change.slug == slug:
                 return anchor(change.id, slug, base.id)
+    if name == "flips":
+        return "flips"
     rows = base.run.rows if base.run else []
     if name in [f"{row.lane} {row.name}" for row in rows]:
         return anchor("row", base.id, name)

@@ -331,8 +331,10 @@ class Base:
 
     @property
     def red(self) -> list[str]:
-        """What got worse, as ci/run named it, and cases that show nothing now."""
+        """What got worse, as ci/run named it, cases that show nothing now, and a lost ExtINT."""
         worse = list(self.run.worse) if self.run else []
+        if "stack" in self.flips and self.flips["stack"].lost and "flips" not in worse:
+            worse.append("flips")
         cases = self.evidence.cases if self.evidence else []
         slugs = dict.fromkeys(f"evidence {case.slug}" for case in cases if case.problems)
         return worse + [slug for slug in slugs if slug not in worse]
