@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import ktap
 from lib import BASE, CACHE, TOP, say, script
+from plan import Plan
 from quilt import git
 
 RUNNER = os.environ.get("RUNNER") or "emulator"
@@ -43,11 +45,12 @@ def copy_logs(folder: Path, into: Path, name: str) -> None:
 class Run:
     """One boot: what goes in, and the folder in which an equal run is found again."""
 
-    def __init__(self, image: Path, plan: str, aside: Path) -> None:
+    def __init__(self, image: Path, plan: Plan, aside: Path) -> None:
         """Bundle the plan in a folder aside."""
-        self.aside = aside
+        self.aside, self.plan = aside, plan
         self.aside.mkdir(parents=True)
-        (self.aside / "plan").write_text(plan)
+        text = plan.text()
+        (self.aside / "plan").write_text(text)
         self.bundle = self.aside / "bundle"
         script(TOP / "ci" / "bundle", image, self.aside / "plan", self.bundle)
         if (image / "config").exists():
@@ -55,24 +58,31 @@ class Run:
         self.runner = TOP / "ci" / "runners" / RUNNER
         key = (self.bundle / "key").read_bytes() + self.runner.read_bytes()
         if RUNNER == "emulator":
-            key += f"{plan}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
+            key += f"{text}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
             key += script(os.environ["QEMU"], "--version").encode()
         else:
             # Which tests get onto a machine depends on whether TESTS names them.
-            key += f"{plan}{script(self.runner, '--machine')}{os.environ.get('TESTS')}".encode()
+            key += f"{text}{script(self.runner, '--machine')}{os.environ.get('TESTS')}".encode()
         self.done = CACHE / "run" / hashlib.sha256(key).hexdigest()[:16]
         self.reused = ""
         self.process: subprocess.Popen[bytes] | None = None
 
+    def good(self) -> bool:
+        """Whether an equal run has come to its end, and nothing of it was lost."""
+        progress = ktap.Progress.of(ktap.read_text(self.done / "ktap"))
+        return progress.ended and not progress.bail and not any(r.status == "error" for r in self.results())
+
+    def results(self) -> list[ktap.Result]:
+        """What the run gave, once it is finished."""
+        rules = ktap.SplatRules.read(TOP / "ci" / "splats")
+        return ktap.read_ktap(ktap.read_text(self.done / "ktap"), self.plan.names, rules)
+
     def start(self) -> None:
         """Start the runner, unless an equal run is there and good."""
-        log = self.done / "ktap"
-        good = log.exists() and "Bail out!" not in log.read_text(errors="replace")
-        if good and not os.environ.get("RERUN"):
+        if self.good() and not os.environ.get("RERUN"):
             self.reused = (self.done / "when").read_text().strip()
             return
-        number = (self.aside / "plan").read_text().count("\ntest ")
-        say(f"running {number} tests on {self.aside.name} (logs: {self.aside})")
+        say(f"running {len(self.plan.tests)} tests on {self.aside.name} (logs: {self.aside})")
         self.process = subprocess.Popen([self.runner, self.bundle, self.aside])
 
     def finish(self) -> Path:

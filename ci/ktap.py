@@ -2,14 +2,15 @@
 """Read what a runner returns: KTAP results, and splats in the kernel's log.
 
 The format is Documentation/dev-tools/ktap.rst of the kernel: one subtest
-level, a lane, with the tests below it.  Beside KTAP's own lines there are
-"# start NAME" before each test, "#k" for kernel log lines, "# avic: NAME=N..."
-for what AVIC did meanwhile (see ci/guest/run-plan), and TAP's "Bail out! KIND:
-TEXT" where the machine itself gave up.
+level, a lane, with the tests below it.  What stands beside KTAP's own lines,
+and that each test's lines have a sum, is in ci/guest/run-plan; TAP's "Bail out!
+KIND: TEXT" comes from a runner whose machine gave up.  What has no sum, or
+another one, is no result.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,14 @@ STATUSES = ("pass", "skip", "fail", "timeout", "splat", "error", "hang", "panic"
 
 # Counts of what only active AVIC does.
 EXITS = ("incomplete_ipi", "unaccelerated", "doorbell")
+# Counts that are there in lanes with AVIC only.
+KPROBES = ("load", "refresh", *EXITS, "host_irqs", "ga_log")
 
-RESULT = re.compile(r"(?P<no>not )?ok \d+ (?P<name>\S+)(?: # (?P<note>.*))?$")
+RESULT = re.compile(r"(?P<no>not )?ok (?P<number>\d+) (?P<name>\S+)(?: # (?P<note>.*))?$")
+# A line of a test's block; others are not ours, such as the kernel's own on a serial line.
+OURS = re.compile(r"    (#[ko] |# |ok |not ok )")
+BAIL = re.compile(r"^Bail out! (\w[\w-]*): (.*)", re.MULTILINE)
+DAMAGED = "its lines were damaged on the way"
 
 
 @dataclass
@@ -33,7 +40,12 @@ class Result:
     note: str = ""
     log: list[str] = field(default_factory=list)
     kernel: list[str] = field(default_factory=list)
-    avic: dict[str, int] = field(default_factory=dict)  # empty in a lane without AVIC
+    counts: dict[str, int] = field(default_factory=dict)  # see ci/guest/run-plan
+
+    @property
+    def avic(self) -> dict[str, int]:
+        """What AVIC did meanwhile; empty in a lane without AVIC."""
+        return {name: n for name, n in self.counts.items() if name in KPROBES}
 
 
 @dataclass
@@ -42,12 +54,13 @@ class SplatRules:
 
     splats: list[re.Pattern[str]]
     allowed: list[re.Pattern[str]]
+    taints: dict[int, str] = field(default_factory=dict)  # bit of /proc/sys/kernel/tainted -> what
 
     @classmethod
     def read(cls, path: Path) -> SplatRules:
-        """Parse a policy file of `splat REGEX` and `allow REGEX ## reason` lines.
+        """Parse a policy file of `splat REGEX`, `taint BIT ## what` and `allow REGEX ## reason` lines.
 
-        Raises ValueError for a line that is neither, or an allow without reason.
+        Raises ValueError for a line that is none of these, or an allow without reason.
         """
         rules = cls([], [])
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -59,8 +72,11 @@ class SplatRules:
                 rules.splats.append(re.compile(rest.strip()))
             elif kind == "allow" and reason.strip():
                 rules.allowed.append(re.compile(regex.strip()))
+            elif kind == "taint" and regex.strip().isdigit() and reason.strip():
+                rules.taints[int(regex)] = reason.strip()
             else:
-                raise ValueError(f"{path}:{number}: want 'splat REGEX' or 'allow REGEX ## reason'")
+                want = "'splat REGEX', 'taint BIT ## what' or 'allow REGEX ## reason'"
+                raise ValueError(f"{path}:{number}: want {want}")
         return rules
 
     def find(self, lines: list[str]) -> str:
@@ -74,12 +90,189 @@ class SplatRules:
 
 
 def status_of(failed: bool, note: str) -> tuple[str, str]:
-    """KTAP's verdict and directive as one of STATUSES and the rest of the note."""
+    """KTAP's verdict and directive as one of STATUSES and the rest of the note.
+
+    A pass says how long it took: one that does not has lost something on the way.
+    """
     directive, _, rest = note.partition(" ")
     known = {"SKIP": "skip", "TIMEOUT": "timeout", "ERROR": "error"}
-    if directive in known:
+    if directive in known and failed == (directive != "SKIP"):
         return known[directive], rest
-    return ("fail" if failed else "pass"), note
+    if failed and note.startswith("exit status "):
+        return "fail", note
+    if not failed and re.fullmatch(r"\d+s", note):
+        return "pass", note
+    return "error", DAMAGED
+
+
+def printable(text: str) -> str:
+    """A kernel or a test may say anything; terminals, XML and pages take no control characters."""
+    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
+
+
+def sum_of(lane: str, name: str, block: list[str]) -> str:
+    """What closes a block, as ci/guest/run-plan makes it; name: the test's, or (load), (unload)."""
+    text = "\n".join([f"{lane} {name}", *block, ""])
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def read_text(path: Path) -> str:
+    """A machine's log, each byte of it; '' if there is none yet."""
+    text = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
+    return text.replace("\r", "")
+
+
+@dataclass
+class Progress:
+    """How far a run is, by the KTAP that there is so far."""
+
+    begun: bool
+    done: int
+    test: str  # that it is in, or ''
+    ended: bool  # the plan was carried out
+    bail: str  # 'KIND: WHAT' of a machine that gave up
+
+    @classmethod
+    def of(cls, text: str) -> Progress:
+        """Read a KTAP text, complete or not."""
+        done = re.findall(r"^    (?:not )?ok \d+ \S+", text, re.MULTILINE)
+        start, closed = (text.rfind(f"\n    # {word} ") for word in ("start", "sum"))
+        test = text[start:].split(maxsplit=3)[2:3] if start > closed else []
+        bails = [f"{kind}: {what}" for kind, what in BAIL.findall(text)]
+        return cls(
+            "KTAP version 1" in text, len(done), "".join(test),
+            "\n# plan done" in text, bails[-1] if bails else "",
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        where = f", in {self.test}" if self.test else ""
+        return f"{self.done} tests done{where}"
+
+
+class Reader:
+    """Results out of KTAP, block by block; a block counts only with its sum."""
+
+    def __init__(self, plan: dict[str, list[str]], rules: SplatRules) -> None:
+        self.plan, self.rules = plan, rules
+        self.lanes = list(plan)
+        self.lane = self.lanes[0] if self.lanes else ""
+        self.started = ""
+        self.block: list[str] = []
+        self.numbers: list[int] = []
+        self.failed = 0
+        self.count: int | None = None
+        self.taint = 0
+        self.done: dict[tuple[str, str], Result] = {}
+        self.bail = ("", "")
+
+    def take(self, raw: str) -> None:
+        """The next line."""
+        if bail := BAIL.match(raw):
+            self.bail = (bail[1], printable(bail[2]))
+        elif raw.startswith("    1.."):
+            self.count = int(raw[7:]) if raw[7:].isdigit() else -1
+        elif raw.startswith("    # start "):
+            self.spill()
+            self.started = raw[len("    # start ") :]
+        elif raw.startswith("    # sum "):
+            self.close(raw[len("    # sum ") :])
+        elif OURS.match(raw):
+            self.block.append(raw)
+        elif (match := RESULT.match(raw)) and match["name"] in self.plan:
+            self.end_lane(match)
+
+    def spill(self) -> None:
+        """What no sum came for."""
+        if self.block or self.started:
+            self.note(Result(self.lane, self.started or "(load)", "error", DAMAGED))
+        self.block = []
+
+    def note(self, result: Result) -> None:
+        self.done.setdefault((self.lane, result.name), result)
+
+    def close(self, seen: str) -> None:
+        """A block is complete: the test's that has started, or the modules'."""
+        results = [match for line in self.block if (match := RESULT.match(line[4:]))]
+        # A lane that could not begin gives results for tests that never started.
+        names = [self.started, *(match["name"] for match in results), "(load)", "(unload)"]
+        names = [name for name in names if name]
+        whole = [name for name in names if seen == sum_of(self.lane, name, self.block)]
+        if whole:
+            self.settle(whole[0], results)
+        else:
+            self.note(Result(self.lane, names[0], "error", DAMAGED))
+        self.started, self.block = "", []
+
+    def settle(self, name: str, results: list[re.Match[str]]) -> None:
+        """An undamaged block becomes a result."""
+        lines = [line[4:] for line in self.block]
+        result = Result(
+            self.lane, name, "pass", "",
+            [printable(line[3:]) for line in lines if line.startswith("#o ")],
+            [printable(line[3:]) for line in lines if line.startswith("#k ")],
+        )  # fmt: skip
+        for line in lines:
+            if line.startswith("# counts:"):
+                result.counts = {key: int(n) for key, n in re.findall(r"(\w+)=(\d+)", line)}
+        if len(results) == 1 and results[0]["name"] == name:
+            failed = bool(results[0]["no"])
+            result.status, result.note = status_of(failed, printable(results[0]["note"] or ""))
+            self.numbers.append(int(results[0]["number"]))
+            self.failed += failed
+        elif not name.startswith("(") or results:
+            result.status, result.note = "error", DAMAGED
+        if splat := self.rules.find(result.kernel) or self.tainted(lines):
+            result.status, result.note = "splat", splat
+        if not name.startswith("(") or result.status != "pass":
+            self.note(result)
+
+    def tainted(self, lines: list[str]) -> str:
+        """What the kernel was tainted with in this block, as far as that is a splat, or ''."""
+        taint = self.taint
+        for line in lines:
+            if match := re.match(r"# taint: (\d+)$", line):
+                taint = int(match[1])
+        new, self.taint = taint & ~self.taint, taint
+        kinds = [what for bit, what in self.rules.taints.items() if new >> bit & 1]
+        return f"the kernel is tainted: {', '.join(kinds)}" if kinds else ""
+
+    def end_lane(self, match: re.Match[str]) -> None:
+        """A lane's own result: what it says of its tests must be what they said."""
+        trouble = ""
+        if self.block:
+            trouble = DAMAGED
+        elif self.count != len(self.plan[self.lane]):
+            trouble = f"it announces {self.count} tests, {len(self.plan[self.lane])} are in the plan"
+        elif self.numbers != list(range(1, len(self.numbers) + 1)) or len(self.numbers) != self.count:
+            trouble = f"{len(self.numbers)} of {self.count} tests are whole and in order"
+        elif (match["note"] or "").startswith("ERROR "):
+            trouble = match["note"][len("ERROR ") :]
+        elif bool(match["no"]) != bool(self.failed):
+            trouble = f"it says '{match[0]}', {self.failed} of its tests failed"
+        elif match["name"] != self.lane:
+            trouble = f"the result of {match['name']} stands in its place"
+        if trouble:
+            self.note(Result(self.lane, "(lane)", "error", trouble))
+        following = self.lanes.index(match["name"]) + 1
+        self.lane = self.lanes[following] if following < len(self.lanes) else ""
+        self.started, self.block, self.numbers, self.failed, self.count = "", [], [], 0, None
+
+    def results(self) -> list[Result]:
+        """All results, those of modules and lanes first, then in the plan's order."""
+        kind, note = self.bail
+        found = [result for result in self.done.values() if result.name.startswith("(")]
+        for lane, tests in self.plan.items():
+            for test in tests:
+                result = self.done.get((lane, test))
+                if result is None and lane == self.lane and test == self.started:
+                    lines = [line[4:] for line in self.block]
+                    result = Result(
+                        lane, test, kind or "error", note,
+                        [printable(line[3:]) for line in lines if line.startswith("#o ")],
+                        [printable(line[3:]) for line in lines if line.startswith("#k ")],
+                    )  # fmt: skip
+                found.append(result or Result(lane, test, "not-run", f"{kind}: {note}"))
+        return found
 
 
 def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[Result]:
@@ -87,59 +280,13 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
 
     plan: lane -> names of its tests.  A test of the plan that never gave a
     result takes the kind of the bail-out if it had started, else "not-run":
-    nothing that was asked for can go missing in silence.
+    nothing that was asked for can go missing in silence.  Trouble outside of the tests
+    has a result named (load), (unload) or (lane).
     """
-    done: dict[tuple[str, str], Result] = {}
-    lanes = list(plan)
-    lane = lanes[0] if lanes else ""
-    started = ""
-    bail_kind, bail_note = "", ""
-    log: list[str] = []
-    kernel: list[str] = []
-    avic: dict[str, int] = {}
+    reader = Reader(plan, rules)
     for raw in text.replace("\r", "").split("\n"):
-        if bail := re.match(r"Bail out! (\w[\w-]*): (.*)", raw):
-            bail_kind, bail_note = bail[1], bail[2]
-            continue
-        if not raw.startswith("    "):
-            if (match := RESULT.match(raw)) and match["name"] in plan:
-                splat = rules.find(kernel)
-                if splat:
-                    done[lane, "(unload)"] = Result(lane, "(unload)", "splat", splat, [], kernel)
-                following = lanes.index(match["name"]) + 1
-                lane = lanes[following] if following < len(lanes) else ""
-                log, kernel = [], []
-            continue
-        line = raw[4:]
-        if line.startswith("# start "):
-            started = line[len("# start ") :]
-            if splat := rules.find(kernel):
-                done[lane, "(load)"] = Result(lane, "(load)", "splat", splat, [], kernel)
-            log, kernel = [], []
-        elif line.startswith("# avic: "):
-            avic = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", line)}
-        elif line.startswith("#k "):
-            kernel.append(line[3:])
-        elif line.startswith("# "):
-            log.append(line[2:])
-        elif match := RESULT.match(line):
-            status, note = status_of(bool(match["no"]), match["note"] or "")
-            if splat := rules.find(kernel):
-                status, note = "splat", splat
-            done[lane, match["name"]] = Result(
-                lane, match["name"], status, note, log, kernel, avic
-            )
-            started, log, kernel, avic = "", [], [], {}
-    results = [result for result in done.values() if result.name.startswith("(")]
-    for name_of_lane, tests in plan.items():
-        for test in tests:
-            result = done.get((name_of_lane, test))
-            if result is None and name_of_lane == lane and test == started:
-                result = Result(lane, test, bail_kind or "error", bail_note, log, kernel)
-            results.append(
-                result or Result(name_of_lane, test, "not-run", f"{bail_kind}: {bail_note}")
-            )
-    return results
+        reader.take(raw)
+    return reader.results()
 
 
 def prove(result: Result, want: str) -> None:
@@ -159,7 +306,7 @@ def prove(result: Result, want: str) -> None:
             result.status, result.note = "fail", f"passed, but not with {name}{sign}{number}: {did}"
             return
     want = want.split(",")[0]
-    if want == "on" and not result.avic["load"]:
+    if want == "on" and not result.avic.get("load"):
         result.status, result.note = "fail", f"passed, but AVIC was never active: {did}"
     if want == "off" and exits:
         result.status, result.note = "fail", f"passed, but AVIC was active: {did}"

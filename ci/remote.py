@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lib import TOP, entries
 from ktap import SplatRules
+from plan import Plan
 
 JOB = "/run/avic"
 WORK = f"{JOB}/work"
@@ -104,9 +105,10 @@ def release(modules: Path) -> str:
 
 
 def patterns(rules: SplatRules) -> dict[str, str]:
-    """ci/splats as files for `grep -E -f`."""
+    """ci/splats as files for the scripts on the machine: for `grep -E -f`, and `BIT WHAT` lines."""
     files = {"splats": rules.splats, "allowed": rules.allowed}
-    return {name: "".join(f"{r.pattern}\n" for r in found) for name, found in files.items()}
+    texts = {name: "".join(f"{r.pattern}\n" for r in found) for name, found in files.items()}
+    return texts | {"taints": "".join(f"{bit} {what}\n" for bit, what in rules.taints.items())}
 
 
 def lanes_for(flags: list[str], device: bool = False) -> list[str]:
@@ -128,29 +130,22 @@ def sections(ktap: str, lanes: list[str]) -> dict[str, str]:
     return dict(zip(lanes, parts))
 
 
-def without_avic(ktap: str, plan: str) -> list[str]:
+def without_avic(ktap: str, plan: Plan) -> list[str]:
     """Lanes with avic=1 of which the kernel, or the probe, does not say that AVIC was on.
 
     A lane in which no test came to an end has nothing to say.
     """
-    parameters = dict(re.findall(r"(?m)^lane (\S+) \S+(.*)", plan))
-    parts = sections(ktap, list(parameters))
+    parts = sections(ktap, list(plan.names))
     found = []
-    for lane, words in parameters.items():
-        part = parts.get(lane, "")
-        if "avic=1" not in words.split() or not re.search(r"(?m)^    (not )?ok ", part):
+    for lane in plan.lanes:
+        part = parts.get(lane.name, "")
+        if not lane.avic or not re.search(r"(?m)^    (not )?ok ", part):
             continue
         if not re.search(r"(?m)^    #k .*kvm_amd: AVIC enabled", part):
-            found.append(f"{lane}: no 'AVIC enabled' in the kernel's log")
-        elif not any(int(n) for n in re.findall(r"(?m)^    # avic:.* load=(\d+)", part)):
-            found.append(f"{lane}: AVIC was never active, as the probe counts it")
+            found.append(f"{lane.name}: no 'AVIC enabled' in the kernel's log")
+        elif not any(int(n) for n in re.findall(r"(?m)^    # counts:.* load=(\d+)", part)):
+            found.append(f"{lane.name}: AVIC was never active, as the probe counts it")
     return found
-
-
-def verdict(ktap: str) -> str:
-    """What ended the run early, or ''."""
-    found = re.findall(r"(?m)^Bail out! (.*)", ktap)
-    return found[-1] if found else ""
 
 
 def serial_init(init: str, tty: str) -> str:
@@ -171,18 +166,3 @@ def ktap_of(serial: str) -> str:
     text = serial.replace("\r", "")
     begin = text.find("KTAP version 1")
     return text[begin:] if begin >= 0 else ""
-
-
-def silence(ktap: str, plan: str) -> int:
-    """Seconds for which a run may say nothing, given the test that it is in."""
-    started = re.findall(r"(?m)^    # start (\S+)", ktap)
-    limits = {name: int(n) for n, name in re.findall(r"(?m)^test (\d+) (\S+)", plan)}
-    return (limits.get(started[-1], 0) * 3 // 2 if started else 0) + 60
-
-
-def progress(ktap: str) -> str:
-    """How far a run is, in a few words."""
-    started = re.findall(r"(?m)^    # start (\S+)", ktap)
-    done = len(re.findall(r"(?m)^    (?:not )?ok \d+ \S+", ktap))
-    where = f", in {started[-1]}" if len(started) > done else ""
-    return f"{done} tests done{where}"

@@ -32,7 +32,7 @@ class Combinations(unittest.TestCase):
         seen = {frozenset(test.command) & set("-a -e -m -n -x -v1 -v2".split()) for test in tests}
         self.assertEqual(len(seen), 65)
         for test in tests:
-            self.assertEqual("-n" in test.command, "host_irqs=0" not in test.avic, test.name)
+            self.assertEqual("-n" in test.command, "host_irqs=0" not in test.wants, test.name)
 
     def test_what_irq_test_does_not_know_is_left_out(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ class Posted(unittest.TestCase):
             self.assertEqual(results[name].status, status, (name, want))
 
     def test_a_count_that_nobody_took(self) -> None:
-        result = Result("l", "t", "pass", avic={"load": 7})
+        result = Result("l", "t", "pass", counts={"load": 7})
         ktap.prove(result, "on,host_irqs=0")
         self.assertEqual(result.status, "fail")
 

@@ -11,7 +11,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "ci"))
 import remote  # noqa: E402
-from ktap import SplatRules, read_ktap  # noqa: E402
+from ktap import Progress, SplatRules, read_ktap  # noqa: E402
+from plan import Lane, Plan, Test  # noqa: E402
 
 CAPTURED = TOP / "tests/captured"
 RULES = SplatRules.read(TOP / "ci/splats")
@@ -76,33 +77,34 @@ class Policies(unittest.TestCase):
 
 
 class Results(unittest.TestCase):
-    plan = "machine avic\nlane {} base avic=1\ntest 60 t ./t\n"
+    def plan(self, lane: str, parameter: str = "avic=1") -> Plan:
+        return Plan(["avic"], [Lane(lane, "base", [parameter], [Test("t", 60, ["./t"])])])
 
     def lane(self) -> str:
         return re.findall(r"(?m)^(?:not )?ok \d+ (\S+)", AVIC)[0]
 
     def test_avic_was_on(self) -> None:
-        self.assertEqual(remote.without_avic(AVIC, self.plan.format(self.lane())), [])
+        self.assertEqual(remote.without_avic(AVIC, self.plan(self.lane())), [])
 
     def test_avic_was_not_enabled(self) -> None:
         lane = self.lane()
         text = AVIC.replace(" AVIC enabled", " AVIC not so")
-        problems = remote.without_avic(text, self.plan.format(lane))
+        problems = remote.without_avic(text, self.plan(lane))
         self.assertEqual(problems, [f"{lane}: no 'AVIC enabled' in the kernel's log"])
 
     def test_avic_was_never_active(self) -> None:
         lane = self.lane()
         text = re.sub(r" load=\d+", " load=0", AVIC)
-        problems = remote.without_avic(text, self.plan.format(lane))
+        problems = remote.without_avic(text, self.plan(lane))
         self.assertEqual(problems, [f"{lane}: AVIC was never active, as the probe counts it"])
 
     def test_a_lane_without_avic_need_not(self) -> None:
-        plan = self.plan.format(self.lane()).replace("avic=1", "avic=0")
+        plan = self.plan(self.lane(), "avic=0")
         self.assertEqual(remote.without_avic("", plan), [])
 
     def test_verdict(self) -> None:
-        self.assertEqual(remote.verdict(AVIC), "")
-        self.assertEqual(remote.verdict(AVIC + "\nBail out! splat: BUG: x\n"), "splat: BUG: x")
+        self.assertEqual(Progress.of(AVIC).bail, "")
+        self.assertEqual(Progress.of(AVIC + "\nBail out! splat: BUG: x\n").bail, "splat: BUG: x")
 
     def test_how_a_connection_is_lost(self) -> None:
         """What supervise leaves of a run is a result of its own for who reads it."""
@@ -110,8 +112,10 @@ class Results(unittest.TestCase):
         results = read_ktap(text, {"l": ["good", "long", "never"]}, RULES)
         self.assertEqual([r.status for r in results], ["pass", "error", "not-run"])
         self.assertIn("no sign of life from the driver", results[1].note)
-        self.assertEqual(remote.progress(text), "1 tests done, in long")
-        self.assertEqual(remote.silence(text, "test 60 good ./good\ntest 40 long ./long\n"), 120)
+        progress = Progress.of(text)
+        self.assertEqual((str(progress), progress.test), ("1 tests done, in long", "long"))
+        plan = Plan.read("lane l base\ntest 60 good ./good\ntest 40 long ./long\n")
+        self.assertEqual((plan.patience("long"), plan.patience("")), (120, 60))
 
 
 class Kexec(unittest.TestCase):

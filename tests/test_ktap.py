@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """ci/ktap.py and ci/report.py, on logs captured from real runs (tests/captured)."""
 
+import re
 import sys
 import tempfile
 import unittest
@@ -40,7 +41,9 @@ class ReadKtap(unittest.TestCase):
         self.assertIn("sysrq triggered crash", captured("panic.ktap")["bad"].note)
 
     def test_skip_has_a_reason(self) -> None:
-        result = captured("suite.ktap", {"avic=0": ["guest_memfd_test"]})["guest_memfd_test"]
+        suite = (TOP / "tests/captured/suite.ktap").read_text()
+        names = re.findall(r"^    # start (\S+)", suite, re.MULTILINE)
+        result = captured("suite.ktap", {"avic=0": names})["guest_memfd_test"]
         self.assertEqual(result.status, "skip")
         self.assertIn("KVM_CAP_GUEST_MEMFD", result.note)
 
@@ -54,7 +57,7 @@ class ReadKtap(unittest.TestCase):
             ("off", {"load": 7, "incomplete_ipi": 0}, "pass"),
             ("-", {"load": 0, "incomplete_ipi": 0}, "pass"),
         ):
-            result = Result("l", "t", "pass", avic=avic)
+            result = Result("l", "t", "pass", counts=avic)
             ktap.prove(result, want)
             self.assertEqual(result.status, status, (want, avic))
 
@@ -71,11 +74,93 @@ class ReadKtap(unittest.TestCase):
         self.assertEqual({r.status for r in read_ktap("", PLAN, RULES)}, {"not-run"})
 
     def test_module_that_does_not_load(self) -> None:
-        text = (
-            "KTAP version 1\n1..1\n    KTAP version 1\n    1..1\n"
-            "    not ok 1 one # ERROR cannot load kvm-amd.ko\nnot ok 1 l # ERROR cannot load\n"
-        )
-        self.assertEqual(read_ktap(text, {"l": ["one"]}, RULES)[0].status, "error")
+        block = ["    not ok 1 one # ERROR cannot load kvm-amd.ko"]
+        load, unload = ([line for line in ["    # taint: 0"]] for _ in range(2))
+        text = "\n".join([
+            "KTAP version 1", "1..1", "    KTAP version 1", "    1..1",
+            *load, f"    # sum {ktap.sum_of('l', '(load)', load)}",
+            *block, f"    # sum {ktap.sum_of('l', 'one', block)}",
+            *unload, f"    # sum {ktap.sum_of('l', '(unload)', unload)}",
+            "not ok 1 l # ERROR cannot load kvm-amd.ko", "# plan done", "",
+        ])  # fmt: skip
+        results = read_ktap(text, {"l": ["one"]}, RULES)
+        self.assertEqual([(r.name, r.status) for r in results], [("(lane)", "error"), ("one", "error")])
+
+
+class Damage(unittest.TestCase):
+    """What a serial line loses, or adds, never makes a result better (F14, F15)."""
+
+    text = (TOP / "tests/captured/fail.ktap").read_text()
+
+    def read(self, text: str) -> dict[str, str]:
+        return {r.name: r.status for r in read_ktap(text, PLAN, RULES)}
+
+    def test_undamaged(self) -> None:
+        self.assertEqual(self.read(self.text), {"before": "pass", "bad": "fail", "after": "pass"})
+
+    def test_four_bytes_lost_anywhere(self) -> None:
+        for at in range(len(self.text) - 4):
+            found = self.read(self.text[:at] + self.text[at + 4 :])
+            self.assertNotIn(found["bad"], ("pass", "skip"), at)
+
+    def test_a_line_lost_anywhere(self) -> None:
+        """Its test, or its lane, has no result then; only what stands beside them may go."""
+        lines = self.text.split("\n")
+        for number, line in enumerate(lines):
+            found = self.read("\n".join(lines[:number] + lines[number + 1 :]))
+            beside = ("", "KTAP version 1", "    KTAP version 1", "1..1", "# plan done")
+            if line not in beside and not line.startswith("    # start "):
+                wrong = {"error", "not-run"} & set(found.values())
+                last = line.startswith("not ok 1 l")
+                self.assertTrue(wrong or last, line)
+
+    def test_a_damaged_skip_is_no_pass(self) -> None:
+        for line in ("ok 3 after # SKIP no AVIC", "ok 3 after # KIP no AVIC", "ok 3 after"):
+            block = ["    # taint: 0", f"    {line}"]
+            text = self.text.replace("\n".join(["    # taint: 0", "    ok 3 after # 0s"]), "\n".join(block))
+            text = re.sub(r"(ok 3 after.*\n    # sum )\w+", rf"\g<1>{ktap.sum_of('l', 'after', block)}", text)
+            self.assertEqual(self.read(text)["after"], "skip" if "SKIP" in line else "error")
+
+    def test_the_kernels_own_lines_between_ours(self) -> None:
+        """On a machine with one serial line, after a splat has made the kernel loud."""
+        loud = self.text.replace("\n", "\n[   12.345678] tsc: unstable\r\n")
+        self.assertEqual(self.read(loud), self.read(self.text))
+        cut = self.text.replace("exit status 254", "exit [  12.3] tsc: unstable\nstatus 254")
+        self.assertEqual(self.read(cut)["bad"], "error")
+
+    def test_what_a_test_says_is_not_ours(self) -> None:
+        """F15: it can neither wipe its log, nor count, nor bail out, nor end a lane."""
+        said = ["assertion failed", "start of phase 2", "avic: load=5", "# counts: load=5", "Bail out! x: y",
+                "ok 9 l", "    ok 2 bad # 1s", "# sum 0000", "\x1b[31mred\x07"]  # fmt: skip
+        block = [*(f"    #o {line}" for line in said), "    # taint: 0", "    not ok 2 bad # exit status 254"]
+        old = ["    #o went wrong", "    # taint: 0", "    not ok 2 bad # exit status 254"]
+        text = self.text.replace("\n".join(old), "\n".join(block))
+        text = text.replace(ktap.sum_of("l", "bad", old), ktap.sum_of("l", "bad", block))
+        bad = next(r for r in read_ktap(text, PLAN, RULES) if r.name == "bad")
+        self.assertEqual((bad.status, bad.log[0], bad.counts), ("fail", "assertion failed", {}))
+        self.assertEqual((bad.log[-1], len(bad.log)), ("?[31mred?", len(said)))
+        self.assertEqual(self.read(text), self.read(self.text))
+        self.assertEqual(ktap.Progress.of(text).bail, "")
+
+    def test_lanes_that_do_not_add_up(self) -> None:
+        for old, new in (
+            ("    1..3", "    1..4"),
+            ("\nnot ok 1 l\n", "\nok 1 l\n"),
+            ("\nnot ok 1 l\n", "\nnot ok 1 l # ERROR cannot unload kvm\n"),
+        ):
+            self.assertEqual(self.read(self.text.replace(old, new)).get("(lane)"), "error", new)
+
+    def test_a_taint_is_a_splat(self) -> None:
+        """Also where no line of the kernel's log says anything."""
+        for taint, status in ((512, "splat"), (4096, "fail")):
+            old = ["    #o went wrong", "    # taint: 0", "    not ok 2 bad # exit status 254"]
+            new = [old[0], f"    # taint: {taint}", old[2]]
+            text = self.text.replace("\n".join(old), "\n".join(new))
+            text = text.replace(ktap.sum_of("l", "bad", old), ktap.sum_of("l", "bad", new))
+            bad = next(r for r in read_ktap(text, PLAN, RULES) if r.name == "bad")
+            self.assertEqual(bad.status, status)
+            if status == "splat":
+                self.assertEqual(bad.note, "the kernel is tainted: warning")
 
 
 class Splats(unittest.TestCase):

@@ -12,6 +12,7 @@ from verb import TOP, load
 mutate = load("ci/mutate")
 import ktap  # noqa: E402
 from ktap import Result  # noqa: E402
+from plan import Plan  # noqa: E402
 
 DIFF = "diff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-a\n+b\n"
 HEAD = "SPDX-License-Identifier: GPL-2.0\n\nBreaks: it\n"
@@ -63,15 +64,18 @@ class Files(unittest.TestCase):
         self.refused(f"{HEAD}Uncaught:\n{DIFF}", "name.patch:4: want one each of")
 
     def test_plan(self) -> None:
-        plan = mutate.read_plan("# x\n\ntest 5 a ./a\ntest 6 b:c ./a --b c\n")
-        self.assertEqual(plan, {"a": ["./a"], "b:c": ["./a", "--b", "c"]})
-        for line in ("test 5 a", "test x a ./a", "lane l stack", "test 1 a ./a\ntest 1 a ./a"):
-            with self.assertRaisesRegex(ValueError, "plan:[12]: want 'test SECONDS"):
-                mutate.read_plan(line)
+        plan = Plan.read("# x\n\nlane l stack avic=1\ntest 5 a ./a\ntest 6 b:c ./a --b c\n")
+        self.assertEqual({t.name: t.command for t in plan.tests}, {"a": ["./a"], "b:c": ["./a", "--b", "c"]})
+        self.assertEqual(Plan.read(plan.text()), plan)
+        for line in ("test 5 a", "test x a ./a", "lane l", "test 1 a ./a", "machine\ntests 1 a ./a"):
+            with self.assertRaisesRegex(ValueError, "plan:[12]: want "):
+                Plan.read(line)
+        with self.assertRaisesRegex(ValueError, "two tests named a"):
+            Plan.read("lane l stack\ntest 1 a ./a\ntest 1 a ./a")
 
     def test_ours(self) -> None:
         """Those that are here: well-formed, one file each, and every case is in the plan."""
-        tests = list(mutate.read_plan((TOP / "ci/mutants/plan").read_text()))
+        tests = [test.name for test in mutate.read_tests()]
         paths = sorted((TOP / "ci/mutants").glob("*.patch"))
         self.assertGreaterEqual(len(paths), 24)
         for path in paths:

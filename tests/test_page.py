@@ -194,7 +194,7 @@ class Numbers(Page):
         document = self.original()
         said = {e.attrs["data-flips"]: e.text() for e in document.root.all() if "data-flips" in e.attrs}
         traced = {
-            f"{log.parts[-3]} {log.stem}": re.search(r"# flips (\d+)", log.read_text())[1]
+            f"{log.parts[-3]} {log.stem}": re.search(r"#o flips (\d+)", log.read_text())[1]
             for log in (self.folder / "logs").glob("*/flips/*.ktap")
         }
         self.assertEqual(said, traced)

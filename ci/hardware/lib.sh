@@ -38,13 +38,13 @@ vfio() {
 	cat $work/want/vfio 2>/dev/null
 }
 
-# stopping_taints: what ci/hardware/taints names and the kernel has now.
+# stopping_taints: what of ci/splats' taints the kernel has now.
 stopping_taints() {
 	# Not by read: a sysctl ends behind the first byte for who reads one at a time.
 	now=$(cat /proc/sys/kernel/tainted)
-	sed 's/#.*//' $work/hardware/taints | while read -r bit what; do
-		[ -z "$bit" ] || [ $((now >> bit & 1)) -eq 0 ] || echo "$what"
-	done
+	while read -r bit what; do
+		[ $((now >> bit & 1)) -eq 0 ] || echo "$what"
+	done <$work/want/taints
 }
 
 # snapshot: all that a job changes, as it is now.

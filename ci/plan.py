@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The plan that ci/guest/run-plan carries out on a machine; its head says what the lines are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# What a machine gets, beside half as much again as a test, to end it and to tell of it: a
+# test that ran for minutes may have left as much behind that has to die.
+GRACE_SECONDS = 60
+
+
+@dataclass
+class Test:
+    """A program, and what its pass has to show in lanes with AVIC: see ktap.prove()."""
+
+    name: str
+    seconds: int
+    command: list[str]
+    wants: str = "-"
+
+
+@dataclass
+class Lane:
+    """Tests with KVM's modules of one level, and kvm-amd's parameters."""
+
+    name: str
+    level: str
+    parameters: list[str] = field(default_factory=list)
+    tests: list[Test] = field(default_factory=list)
+
+    @property
+    def avic(self) -> bool:
+        """Whether AVIC has to be on here."""
+        return "avic=1" in self.parameters
+
+
+@dataclass
+class Plan:
+    """What one boot of a machine does; machine: the CPU's features, and `iommu`."""
+
+    machine: list[str]
+    lanes: list[Lane]
+
+    @classmethod
+    def read(cls, text: str) -> Plan:
+        """Parse a plan; raises ValueError for a line that is none, or has no lane."""
+        plan = cls([], [])
+        for number, line in enumerate(text.splitlines(), 1):
+            verb, *words = line.split() or [""]
+            if verb == "machine":
+                plan.machine = words
+            elif verb == "lane" and len(words) >= 2:
+                plan.lanes.append(Lane(words[0], words[1], words[2:]))
+            elif verb == "test" and len(words) >= 3 and words[0].isdigit() and plan.lanes:
+                plan.lanes[-1].tests.append(Test(words[1], int(words[0]), words[2:]))
+            elif verb and not verb.startswith("#"):
+                raise ValueError(f"plan:{number}: want 'machine', 'lane' or 'test', see ci/guest/run-plan")
+        for lane, names in plan.names.items():
+            if double := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"plan: lane {lane} has two tests named {double[0]}")
+        return plan
+
+    def text(self) -> str:
+        """The plan as run-plan reads it."""
+        lines = [" ".join(["machine", *self.machine])]
+        for lane in self.lanes:
+            lines.append(" ".join(["lane", lane.name, lane.level, *lane.parameters]))
+            lines += [" ".join(["test", str(t.seconds), t.name, *t.command]) for t in lane.tests]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def tests(self) -> list[Test]:
+        """The tests of all lanes, in order."""
+        return [test for lane in self.lanes for test in lane.tests]
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """Lane -> the names of its tests."""
+        return {lane.name: [test.name for test in lane.tests] for lane in self.lanes}
+
+    @property
+    def seconds(self) -> int:
+        """What all tests may take together."""
+        return sum(test.seconds for test in self.tests)
+
+    def patience(self, test: str, grace: int = GRACE_SECONDS) -> int:
+        """Seconds for which a machine may say nothing while it is in a test, '' for none."""
+        limit = max((each.seconds for each in self.tests if each.name == test), default=0)
+        return limit * 3 // 2 + grace
