@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -318,17 +319,21 @@ def count(results: list[Result]) -> dict[str, int]:
     return {status: number for status, number in counts.items() if number}
 
 
-def worse(base: list[Result], stack: list[Result]) -> list[tuple[Result | None, Result]]:
+def worse(
+    base: list[Result], stack: list[Result], avic: Iterable[str] = ()
+) -> list[tuple[Result | None, Result]]:
     """Pairs (base, stack) of results that are worse on the stack.
 
-    A test that only the stack has must pass or skip.  A test that only the
-    base has is one that the stack lost: the stack's half says "not-run".
+    A test that only the stack has must pass; where AVIC need not be on it may skip.
+    avic: lanes in which it has to be on.  A test that only the base has is one that
+    the stack lost: the stack's half says "not-run".
     """
     before = {(r.lane, r.name): r for r in base}
     pairs: list[tuple[Result | None, Result]] = []
     for result in stack:
         old = before.pop((result.lane, result.name), None)
-        limit = STATUSES.index(old.status if old else "skip")
+        new = "pass" if result.lane in avic else "skip"
+        limit = STATUSES.index(old.status if old else new)
         if STATUSES.index(result.status) > limit:
             pairs.append((old, result))
     for old in before.values():

@@ -6,23 +6,13 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import ktap
+import results
 from boot import copy_logs
 from interrupt import replaced
-from ktap import Result
-
-
-@dataclass
-class Level:
-    """One level's runs: their results and the folders with their logs."""
-
-    name: str
-    results: list[Result] = field(default_factory=list)
-    folders: dict[str, Path] = field(default_factory=dict)  # by machine
-    reused: str = ""  # when it ran, if an earlier run's results are taken
+from results import Level, Suite
 
 
 def table(levels: list[Level]) -> list[str]:
@@ -64,85 +54,20 @@ def costs(level: Level) -> list[str]:
     return lines
 
 
-def lost(levels: list[Level]) -> list[str]:
-    """Why a level has no results for some of its tests, if that is so."""
-    lines = []
-    for level in levels:
-        for result in level.results:
-            if result.status in ("hang", "panic", "boot", "not-run"):
-                lines.append(f"{level.name}: {result.status} {result.name}: {result.note}")
-                break
-    return lines
+def verdict(suite: Suite) -> str:
+    """The last line for people."""
+    red = results.red(suite.judgements)
+    return f"verdict  {'WORSE: ' + ', '.join(red) if red else 'nothing got worse'}"
 
 
-def statuses_again(again: list[Level], result: Result) -> list[list[str]]:
-    """What base and stack gave for a result's test when it was run again, if it was."""
-    return [
-        [
-            r.status
-            for r in level.results
-            if r.lane == result.lane and r.name.partition("@")[0] == result.name
-        ]
-        for level in again
-    ]
-
-
-def unsteady(again: list[list[str]]) -> bool:
-    """Whether a test failed again on the base too, or on the stack never again."""
-    good = {"pass", "skip"}
-    return bool(again and again[1]) and (set(again[1]) <= good or not set(again[0]) <= good)
-
-
-def summary(
-    what: dict[str, object],
-    base: Level,
-    stack: Level,
-    again: list[Level],
-    evidence: list[str],
-    red: list[str],
-) -> tuple[str, list[str]]:
-    """The text for people, and the names of the results that got worse.
-
-    again: base and stack once more, for tests that failed on the stack alone.
-    evidence: what ci/evidence prints, a line for each case of each change.
-    red: what else speaks against the stack, a line each.
-    """
-    pairs = ktap.worse(base.results, stack.results)
-    before = {(r.lane, r.name): r.status for r in base.results}
-    known = [
-        r
-        for r in stack.results
-        if r.status not in ("pass", "skip") and before.get((r.lane, r.name)) == r.status
-    ]
-    lines = [f"{key:8} {value}" for key, value in what.items()] + [""]
-    lines += table([base, stack]) + [""]
-    lines += [f"cost     {line}" for level in (base, stack) for line in costs(level)]
-    lines += [f"lost     {line}" for line in lost([base, stack])]
-    lines += [f"known    {r.lane} {r.name}: {r.status} on the base too" for r in known]
-    worse = []
-    for old, new in pairs:
-        was = old.status if old else "not there"
-        line = f"{new.lane} {new.name}: {was} -> {new.status}: {new.note}"
-        seen = statuses_again(again, new)
-        if any(seen):
-            line += f"; again: base {' '.join(seen[0])}, stack {' '.join(seen[1])}"
-        if unsteady(seen):
-            lines.append(f"unsteady {line}")
-        else:
-            worse.append(f"{new.lane} {new.name}")
-            lines.append(f"worse    {line}")
-    # Nothing can be worse than a base that has no results: that is no answer.
-    worse += [f"{level.name} did not run to its end" for level in (base, stack) if lost([level])]
+def summary(suite: Suite, evidence: list[str]) -> str:
+    """The text for people.  evidence: what ci/evidence prints, a line for each case."""
+    lines = [f"{key:8} {value}" for key, value in suite.what.items()] + [""]
+    lines += table(suite.levels) + [""]
+    lines += [f"cost     {line}" for level in suite.levels for line in costs(level)]
+    lines += [f"{each.kind:8} {each.text}" for each in suite.judgements if each.kind != "evidence"]
     lines += [f"evidence {line}" for line in evidence]
-    worse += [f"evidence {line.split()[1]}" for line in evidence if "  RED: " in line]
-    lines += [f"worse    {line}" for line in red]
-    worse += [line.partition(":")[0] for line in red]
-    passed = ktap.count(stack.results).get("pass", 0)
-    if not passed:
-        worse.append("no test passed")
-        lines.append("worse    no test passed on the stack: nothing was shown")
-    lines.append(f"verdict  {'WORSE: ' + ', '.join(worse) if worse else 'nothing got worse'}")
-    return "\n".join(lines) + "\n", worse
+    return "\n".join([*lines, verdict(suite)]) + "\n"
 
 
 def junit(levels: list[Level]) -> bytes:
@@ -160,9 +85,9 @@ def xml(root: ET.Element) -> bytes:
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def printable(text: str) -> str:
-    """A test may say anything; XML takes no control characters."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+def xml_text(text: str) -> str:
+    """A log, whose lines may have what XML does not take."""
+    return "\n".join(ktap.printable(line) for line in text.split("\n"))
 
 
 def add_suites(root: ET.Element, levels: list[Level], prefix: str = "") -> None:
@@ -180,51 +105,31 @@ def add_suites(root: ET.Element, levels: list[Level], prefix: str = "") -> None:
                 if result.status == "skip" or (result.status != "pass" and known):
                     skipped += 1
                     note = result.note if result.status == "skip" else f"known: {result.status}"
-                    ET.SubElement(case, "skipped", message=printable(note))
+                    ET.SubElement(case, "skipped", message=xml_text(note))
                 elif result.status != "pass":
                     failures += 1
-                    note = printable(result.note)
+                    note = xml_text(result.note)
                     ET.SubElement(case, "failure", type=result.status, message=note)
                 log = "\n".join(result.log + result.kernel)
                 if log:
-                    ET.SubElement(case, "system-out").text = printable(log)
+                    ET.SubElement(case, "system-out").text = xml_text(log)
             suite.set("tests", str(len(results)))
             suite.set("failures", str(failures))
             suite.set("skipped", str(skipped))
             suite.set("errors", "0")
 
 
-def write(
-    folder: Path,
-    what: dict[str, object],
-    base: Level,
-    stack: Level,
-    again: list[Level],
-    evidence: list[str],
-    red: list[str],
-) -> Path:
-    """Write the report into folder, in place of an older one, and return it."""
+def write(folder: Path, suite: Suite, logs: dict[str, Path], evidence: list[str]) -> None:
+    """Write the report into folder, in place of an older one.
+
+    logs: LEVEL.MACHINE -> the folder of its run.
+    """
     with replaced(folder) as new:
-        for level in (base, stack, *again):
-            for machine, logs in level.folders.items():
-                copy_logs(logs, new, f"{level.name}.{machine}")
-        text, worse = summary(what, base, stack, again, evidence, red)
-        (new / "summary.txt").write_text(f"{text}report   {folder}\n")
-        (new / "junit.xml").write_bytes(junit([base, stack]))
-        (new / "verdict.json").write_text(json.dumps({**what, "worse": worse}, indent=1) + "\n")
+        for name, run in logs.items():
+            copy_logs(run, new, name)
+        (new / "summary.txt").write_text(f"{summary(suite, evidence)}report   {folder}\n")
+        (new / "junit.xml").write_bytes(junit(suite.levels))
+        kept = {**suite.what, "worse": results.red(suite.judgements)}
+        (new / "verdict.json").write_text(json.dumps(kept, indent=1) + "\n")
         # What ci/page reads: the results as they were judged.
-        results = {
-            "what": what, "worse": worse, "levels": [stored(base), stored(stack)],
-            "again": [stored(level) for level in again],
-        }  # fmt: skip
-        (new / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    return folder
-
-
-def stored(level: Level) -> dict[str, object]:
-    """A level for results.json, with the time of its last run."""
-    when = [(folder / "when").read_text().strip() for folder in level.folders.values()]
-    return {
-        "name": level.name, "when": max(when, default=""), "machines": list(level.folders),
-        "results": [asdict(result) for result in level.results],
-    }  # fmt: skip
+        results.save(new / "results.json", suite)

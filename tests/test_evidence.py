@@ -211,14 +211,14 @@ class Verdict(unittest.TestCase):
         folder = self.logs("kept", "")
         evidence.store(folder, {"stack": "c0ffee1"}, mine, {"": {6: 6, 7: 7}}, ran)
         kept = json.loads((folder / "evidence.json").read_text())
-        self.assertEqual(kept["when"], "2026-11-21 12:00:00")
+        self.assertEqual(kept["what"]["when"], "2026-11-21 12:00:00")
         seen = {
-            case["case"]: [(one["level"], one["boot"], one["status"]) for one in case["seen"]]
+            case["case"]: [(one["level"], one["boot"], one["result"]["status"]) for one in case["seen"]]
             for case in kept["cases"]
         }
         both = [(6, "before", "fail"), (7, "after", "pass")]
         self.assertEqual(seen, {"duplicate": both, "emfile": both})
-        said = kept["cases"][0]["seen"][0]["log"]
+        said = kept["cases"][0]["seen"][0]["result"]["log"]
         self.assertIn("an IPI to vCPU0 is lost", "\n".join(said))
         self.assertEqual((folder / "before.ktap").read_text(), (ran[0].logs / "ktap").read_text())
 

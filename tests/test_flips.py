@@ -19,15 +19,15 @@ def log(run: str) -> list[str]:
 class Flips(unittest.TestCase):
     def test_base_flips_and_loses_an_extint(self) -> None:
         found = flips.read_flips(log("v6.1/base"))
-        self.assertEqual((found["flips"], len(found["at"]), len(found["reasons"])), (202, 202, 202))
-        self.assertIn("exit 2 at port 0x80, expected port 0x82", found["lost"])
+        self.assertEqual((found.flips, len(found.at), len(found.reasons)), (202, 202, 202))
+        self.assertIn("exit 2 at port 0x80, expected port 0x82", found.lost)
 
     def test_stack_does_neither(self) -> None:
         found = flips.read_flips(log("v6.1/stack"))
-        self.assertEqual((found["flips"], found["lost"]), (4, ""))
+        self.assertEqual((found.flips, found.lost), (4, ""))
         # The VM's set-up and the window are two reasons, each set and cleared.
-        self.assertEqual(found["reasons"][0::2], found["reasons"][1::2])
-        self.assertEqual(len(set(found["reasons"])), 2)
+        self.assertEqual(found.reasons[0::2], found.reasons[1::2])
+        self.assertEqual(len(set(found.reasons)), 2)
 
     def test_a_cut_trace_is_none(self) -> None:
         whole = log("v6.1/base")
@@ -49,7 +49,7 @@ class Flips(unittest.TestCase):
     def test_time_does_not_go_back(self) -> None:
         """As seen on a busy machine, with a clock for each CPU."""
         said = ["101 of 101 ExtINTs arrived", "at +0/2 -9/2 +30/8 -20/8", "flips 4"]
-        self.assertEqual(flips.read_flips(said)["at"], [0, 9, 30, 30])
+        self.assertEqual(flips.read_flips(said).at, [0, 9, 30, 30])
 
 
 if __name__ == "__main__":

@@ -2,17 +2,23 @@
 """ci/ktap.py and ci/report.py, on logs captured from real runs (tests/captured)."""
 
 import re
+import shutil
 import sys
 import tempfile
 import unittest
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "ci"))
+import lib  # noqa: E402, F401, I001 (adds scripts/ to the path)
+import costs  # noqa: E402
 import ktap  # noqa: E402
 import report  # noqa: E402
+import results  # noqa: E402
 from ktap import Result, SplatRules, read_ktap, worse  # noqa: E402
+from results import Level  # noqa: E402
 
 RULES = SplatRules.read(TOP / "ci/splats")
 PLAN = {"l": ["before", "bad", "after"]}
@@ -222,19 +228,24 @@ class Report(unittest.TestCase):
         base: list[Result],
         stack: list[Result],
         *again: list[Result],
-        evidence: list[str] | None = None,
-        red: list[str] | None = None,
+        policy: str = "",
+        judgements: Sequence[results.Judgement] = (),
     ) -> tuple[str, ET.Element]:
         root = Path(tempfile.mkdtemp(prefix="avic-report."))
-        self.addCleanup(lambda: __import__("shutil").rmtree(root))
+        self.addCleanup(shutil.rmtree, root)
         for name in ("plan", "ktap", "console", "when"):
             (root / name).write_text("")
-        folder = report.write(
-            root / "report", {"base": "v"},
-            report.Level("base", base, {"m": root}), report.Level("stack", stack, {"m": root}),
-            [report.Level("again", results) for results in again], evidence or [], red or [],
+        (root / "costs").write_text(policy)
+        suite = results.Suite(
+            {"base": "v"}, Level("base", base, ["m"]), Level("stack", stack, ["m"]),
+            [Level("again", results) for results in again],
         )  # fmt: skip
-        return (folder / "summary.txt").read_text(), ET.parse(folder / "junit.xml").getroot()
+        suite.judgements = results.judge_suite(suite, "v9", ["avic=1"], costs.Policy(root / "costs"))
+        suite.judgements += judgements
+        report.write(root / "report", suite, {"base.m": root, "stack.m": root}, [])
+        self.assertEqual(results.Suite.read(root / "report"), suite)
+        summary = (root / "report/summary.txt").read_text()
+        return summary, ET.parse(root / "report/junit.xml").getroot()
 
     def test_known_failure_is_named_but_green(self) -> None:
         base = [Result("l", "good", "pass"), Result("l", "t", "fail")]
@@ -273,18 +284,35 @@ class Report(unittest.TestCase):
 
     def test_red_evidence_is_red(self) -> None:
         good = [Result("l", "t", "pass")]
-        line = "W5 irqwin-withdrawn test case  "
-        text, _ = self.write(good, good, evidence=[f"{line}fails at 1, passes 2..3"])
+        case = results.Case("W5", "irqwin-withdrawn", "t", "c", "why", 2, True, [], [])
+        evidence = results.Evidence({}, {}, [case])
+        text, _ = self.write(good, good, judgements=results.judge_evidence(evidence))
         self.assertIn("verdict  nothing got worse", text)
-        text, _ = self.write(good, good, evidence=[f"{line}RED: does not fail at 1: pass"])
+        case.problems.append("does not fail at 1: pass")
+        text, _ = self.write(good, good, judgements=results.judge_evidence(evidence))
         self.assertIn("verdict  WORSE: evidence irqwin-withdrawn\n", text)
 
     def test_an_extint_that_is_lost_is_red(self) -> None:
         good = [Result("l", "t", "pass")]
-        line = "flips: 202 on the base, 4 on the stack, an ExtINT is lost (exit 2) on the stack"
-        text, _ = self.write(good, good, red=[line])
-        self.assertIn(f"worse    {line}\n", text)
+        lost, kept = results.Flips(202, [], [], "an ExtINT is lost (exit 2)"), results.Flips(4, [], [], "")
+        both = results.BothFlips({}, {"base": lost, "stack": kept})
+        text, _ = self.write(good, good, judgements=results.judge_flips(both))
+        self.assertIn("verdict  nothing got worse", text)
+        both.levels["stack"] = lost
+        text, _ = self.write(good, good, judgements=results.judge_flips(both))
+        self.assertIn("flips    an ExtINT is lost (exit 2) on the stack\n", text)
         self.assertIn("verdict  WORSE: flips\n", text)
+
+    def test_our_own_test_that_skips_is_red_where_avic_has_to_be_on(self) -> None:
+        """That AVIC is off there may be the bug."""
+        good = Result("avic=1", "good", "pass")
+        skip = Result("avic=1", "ours", "skip", "AVIC is off")
+        text, _ = self.write([good], [good, skip])
+        self.assertIn("worse    avic=1 ours: not there -> skip: AVIC is off\n", text)
+        text, _ = self.write([good, skip], [good, skip])
+        self.assertIn("verdict  nothing got worse", text)
+        text, _ = self.write([good], [good, Result("avic=0", "ours", "skip", "AVIC is off")])
+        self.assertIn("verdict  nothing got worse", text)
 
     def test_what_a_lane_costs(self) -> None:
         results = [

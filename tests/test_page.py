@@ -113,6 +113,11 @@ def wrong_numbers(document: Document, ktap: str) -> list[str]:
     )
 
 
+def judged(name: str, kind: str = "worse") -> dict[str, str]:
+    """What results.json has of a judgement."""
+    return {"kind": kind, "name": name, "text": name}
+
+
 def build(cache: Path, folder: Path) -> str:
     """ci/page/build of a cache; what it says."""
     env = os.environ | {"AVIC_CACHE": str(cache)}
@@ -225,7 +230,7 @@ class Words(Page):
         found = json.loads(path.read_text())
         case = next(case for case in found["cases"] if case["slug"] == "irqwin-count")
         case["problems"] = ["does not pass at 3: fail exit status 254"]
-        case["seen"][-1] |= {"status": "fail", "log": ["it broke here"]}
+        case["seen"][-1]["result"] |= {"status": "fail", "log": ["it broke here"]}
         path.write_text(json.dumps(found))
         document = self.build()
         link = next(a for a in document.root.all("a") if a.text() == "✗ 1/2")
@@ -267,7 +272,7 @@ class Words(Page):
     def test_many_red_results_are_one_sentence(self) -> None:
         path = self.cache / "report/v7.3/results.json"
         found = json.loads(path.read_text())
-        path.write_text(json.dumps(found | {"worse": [f"avic=0 test_{n}" for n in range(9)]}))
+        path.write_text(json.dumps(found | {"judgements": [judged(f"avic=0 test_{n}") for n in range(9)]}))
         document = self.build()
         self.assertIn("on v7.3: avic=0 test_0, avic=0 test_1, avic=0 test_2 and 6 more.", self.said)
         self.assertIn("avic=0 test_8", document.root.all("header")[0].text())
@@ -320,6 +325,21 @@ class Words(Page):
         self.assertIn("; on v7.3: flips.", self.said)
         link = next(a for a in document.root.all("header")[0].all("a") if a.text() == "flips")
         self.assertEqual(link.attrs["href"], "#flips")
+
+    def test_what_costs_more_is_told(self) -> None:
+        path = self.cache / "report/v7.3/results.json"
+        found = json.loads(path.read_text())
+        name, text = "avic=1 x86/xapic_ipi_test", "inhibit_set_irqwin 1 -> 13"
+        for kind, state in (("allowed", "incomplete"), ("costlier", "red")):
+            each = judged(name, kind) | {"text": f"{name}: {text}"}
+            path.write_text(json.dumps(found | {"judgements": [each]}))
+            (self.cache / "report/v6.1/results.json").unlink(missing_ok=True)
+            document = self.build()
+            self.assertEqual(self.state(document), state)
+            row = document.id("row-v7.3-avic-1-x86-xapic-ipi-test").text()
+            self.assertIn(text, row)
+            self.assertIn(kind, row)
+        self.assertIn("on v7.3: avic=1 x86/xapic_ipi_test.", self.said)
 
     def test_a_change_without_evidence_is_named(self) -> None:
         page = stored.read(self.top("irqwin-withdrawn", "selftest-precreate"), self.cache)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import report
 from ktap import Result
-from stored import Case, Page
+from results import Case, Level
+from stored import Page
 
 # Statuses for which KTAP has a directive.
 DIRECTIVES = {"skip": "SKIP", "timeout": "TIMEOUT", "error": "ERROR"}
@@ -59,5 +60,5 @@ def junit(page: Page) -> bytes:
             report.add_suites(root, base.run.levels, f"{base.id}.")
         if base.evidence:
             results = [of_case(case) for case in base.evidence.cases]
-            report.add_suites(root, [report.Level("evidence", results)], f"{base.id}.")
+            report.add_suites(root, [Level("evidence", results)], f"{base.id}.")
     return report.xml(root)

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 import ktap
 import stored
-from stored import Base, Flips, Page
+from results import Flips
+from stored import Base, Page
 
 HERE = Path(__file__).resolve().parent
 # Of the plot, in its own units; the page stretches it to its width.

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the runs have left in the cache, as the report shows it.
 
-ci/run keeps report/<base>, ci/evidence evidence/<base> and ci/flips flips/<base>;
-<base> is a folder of patches/, or v6.12-hardware for what another runner than the
-emulator did with it.  Nothing is judged here that they have judged already.
+<base> of report/<base>, evidence/<base> and flips/<base> is a folder of patches/, or
+v6.12-hardware for what another runner than the emulator did with it.  Nothing is
+judged here: ci/results.py has the one judge.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,33 +19,27 @@ import report
 from ktap import Result
 from proof import load_proofs
 from quilt import NAME, explained, fail, read_base, read_patch, read_series, read_table
+from results import (
+    GOOD, BothFlips, Case, Evidence, Flips, Judgement, Level, Suite, judge_evidence, judge_flips, red,
+    seen_again,
+)  # fmt: skip
 
-GOOD = ("pass", "skip")
 # Of a base's first kernel log line.
 BANNER = re.compile(r"Linux version .*")
 IN_BASE = re.compile(r"in this base\b")
 
 
-@dataclass
 class Run:
-    """The KVM selftests on base and stack: report/<base>/results.json."""
+    """The suite of a base, as the page shows it."""
 
-    what: dict[str, str]
-    worse: list[str]
-    levels: list[report.Level]
-    when: list[str]  # of each level
-    again: list[report.Level]
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self.what, self.levels, self.again = suite.what, suite.levels, suite.again
 
-    @classmethod
-    def read(cls, folder: Path) -> Run | None:
-        """None if there is no such run."""
-        if not (folder / "results.json").exists():
-            return None
-        found = json.loads((folder / "results.json").read_text())
-        levels = [level_of(each, folder) for each in found["levels"]]
-        again = [level_of(each, folder) for each in found["again"]]
-        when = [each["when"] for each in found["levels"]]
-        return cls(found["what"], found["worse"], levels, when, again)
+    @property
+    def when(self) -> list[str]:
+        """The time of each level's run."""
+        return [level.when for level in self.levels]
 
     @property
     def lanes(self) -> list[str]:
@@ -57,7 +50,7 @@ class Run:
         """How long the lanes took, in words."""
         return [line for level in self.levels for line in report.costs(level)]
 
-    def counts(self, level: report.Level, lane: str) -> dict[str, int]:
+    def counts(self, level: Level, lane: str) -> dict[str, int]:
         """Status -> results, of a level in a lane; statuses without any are left out."""
         return ktap.count([r for r in level.results if r.lane == lane])
 
@@ -78,7 +71,7 @@ class Run:
 
     @property
     def differences(self) -> list[Row]:
-        """Rows of tests that both levels have, whose statuses differ, and of bad new ones."""
+        """Rows of tests whose results or costs differ between the levels, and of bad new ones."""
         return [row for row in self.rows if row.verdict not in ("same", "known", "new")]
 
     @property
@@ -91,12 +84,6 @@ class Run:
                     where = found.setdefault(result.note, {}).setdefault(result.name, [])
                     where.append(f"{level.name} {result.lane}")
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
-
-
-def level_of(found: dict, folder: Path) -> report.Level:
-    """A level out of results.json; its folders are the report's own, by machine."""
-    results = [Result(**each) for each in found["results"]]
-    return report.Level(found["name"], results, {machine: folder for machine in found["machines"]})
 
 
 @dataclass
@@ -117,123 +104,28 @@ class Row:
     @property
     def again(self) -> list[list[str]]:
         """What base and stack gave when the test was run again; nothing if it was not."""
-        seen = report.statuses_again(self.run.again, self.stack) if self.stack else []
+        seen = seen_again(self.run.again, self.lane, self.name)
         return seen if any(seen) else []
 
     @property
+    def judged(self) -> list[Judgement]:
+        """What the judge says of it."""
+        return [each for each in self.run.suite.judgements if each.name == f"{self.lane} {self.name}"]
+
+    @property
+    def red(self) -> bool:
+        """Whether it speaks against the stack."""
+        return any(each.red for each in self.judged)
+
+    @property
     def verdict(self) -> str:
-        """worse, unsteady, better, new, known (the same failure on both) or same."""
-        if not self.stack or (self.base is None and self.stack.status not in GOOD):
-            bad = True
-        elif self.base is None:
+        """What the judge says first: worse, unsteady, costlier, allowed, known; or better, new, same."""
+        if self.judged:
+            return self.judged[0].kind
+        if not self.base or not self.stack:
             return "new"
-        else:
-            before, after = (ktap.STATUSES.index(r.status) for r in (self.base, self.stack))
-            if before == after:
-                return "same" if self.stack.status in GOOD else "known"
-            bad = after > before
-        if not bad:
-            return "better"
-        return "unsteady" if report.unsteady(self.again) else "worse"
-
-
-@dataclass
-class Seen:
-    """A case's result on one level of the stack; boot names the logs of its machine."""
-
-    level: int
-    boot: str
-    result: Result
-
-
-@dataclass
-class Case:
-    """A line of ci/proofs, as ci/evidence saw it: evidence/<base>/evidence.json."""
-
-    id: str
-    slug: str
-    test: str
-    case: str
-    why: str
-    first: int
-    fails_before: bool
-    problems: list[str]
-    seen: list[Seen]
-    variant: str = ""  # of the kernel, if it is not the usual one
-    home: str = ""  # the base that the test is from, if it is another
-    needs: str = ""  # the change without which it fails anyway
-
-    @property
-    def before(self) -> Seen | None:
-        """On the level before the fix, if it has to fail there."""
-        levels = [seen for seen in self.seen if seen.level < self.first]
-        return levels[0] if levels and self.fails_before else None
-
-    @property
-    def after(self) -> Seen | None:
-        """On the first level from the change on that was run."""
-        levels = [seen for seen in self.seen if not self.fails_before or seen.level >= self.first]
-        return levels[0] if levels else None
-
-    @property
-    def failing_line(self) -> str:
-        """The line on the level before that says what ci/proofs says."""
-        if not self.before:
-            return ""
-        lines = [*self.before.result.log, self.before.result.note]
-        said = [line.strip() for line in lines if re.search(self.why, line)]
-        return said[0] if said else f"{self.before.result.status} {self.before.result.note}"
-
-
-@dataclass
-class Evidence:
-    """What ci/evidence kept of a base."""
-
-    what: dict[str, str]
-    cases: list[Case]
-
-    @classmethod
-    def read(cls, folder: Path) -> Evidence | None:
-        """None if there is none."""
-        if not (folder / "evidence.json").exists():
-            return None
-        found = json.loads((folder / "evidence.json").read_text())
-        for case in found["cases"]:
-            case["seen"] = [seen_of(each) for each in case["seen"]]
-        return cls(found, [Case(**case) for case in found.pop("cases")])
-
-
-def seen_of(found: dict) -> Seen:
-    """A result of evidence.json, with the level that it is of."""
-    rest = {key: value for key, value in found.items() if key not in ("level", "boot")}
-    return Seen(found["level"], found["boot"], Result(**rest))
-
-
-@dataclass
-class Flips:
-    """How often IRQ windows flipped the VM's inhibit on a level: flips/<base>/flips.json."""
-
-    flips: int
-    at: list[int]  # us
-    reasons: list[int]  # APICV_INHIBIT_REASON_*, which is numbered otherwise on each base
-    lost: str  # what was lost, '' if nothing
-
-    @property
-    def windows(self) -> list[int]:
-        """us from the first window on; odd ones clear the inhibit again.
-
-        A VM's first reason is that it has no irqchip yet: that is no window.
-        """
-        at = [us for us, reason in zip(self.at, self.reasons) if reason != self.reasons[0]]
-        return [us - at[0] for us in at]
-
-
-def read_flips(folder: Path) -> dict[str, Flips]:
-    """Level -> its flips; none if they were not counted."""
-    if not (folder / "flips.json").exists():
-        return {}
-    levels = json.loads((folder / "flips.json").read_text())["levels"]
-    return {level: Flips(**found) for level, found in levels.items()}
+        before, after = (ktap.STATUSES.index(r.status) for r in (self.base, self.stack))
+        return "better" if after < before else "same"
 
 
 @dataclass
@@ -271,8 +163,13 @@ class Base:
     folders: dict[str, Path]  # report, evidence, flips
     run: Run | None
     evidence: Evidence | None
-    flips: dict[str, Flips]
+    both_flips: BothFlips | None
     argued: dict[str, str]  # slug -> why there is nothing to show for it
+
+    @property
+    def flips(self) -> dict[str, Flips]:
+        """Level -> its flips; none if they were not counted."""
+        return self.both_flips.levels if self.both_flips else {}
 
     @property
     def id(self) -> str:
@@ -312,9 +209,9 @@ class Base:
         if not self.run:
             return {}
         return {
-            f"{level.name} {machine}": folder / f"{level.name}.{machine}.console"
+            f"{level.name} {machine}": self.folders["report"] / f"{level.name}.{machine}.console"
             for level in (*self.run.levels, *self.run.again)
-            for machine, folder in level.folders.items()
+            for machine in level.machines
         }
 
     @property
@@ -331,13 +228,9 @@ class Base:
 
     @property
     def red(self) -> list[str]:
-        """What got worse, as ci/run named it, cases that show nothing now, and a lost ExtINT."""
-        worse = list(self.run.worse) if self.run else []
-        if "stack" in self.flips and self.flips["stack"].lost and "flips" not in worse:
-            worse.append("flips")
-        cases = self.evidence.cases if self.evidence else []
-        slugs = dict.fromkeys(f"evidence {case.slug}" for case in cases if case.problems)
-        return worse + [slug for slug in slugs if slug not in worse]
+        """What speaks against the stack, of all that was kept of the base."""
+        found = list(self.run.suite.judgements) if self.run else []
+        return red([*found, *judge_evidence(self.evidence), *judge_flips(self.both_flips)])
 
     @property
     def state(self) -> str:
@@ -433,11 +326,12 @@ def read(top: Path, cache: Path) -> Page:
             folder = name if runner == "emulator" else f"{name}-{runner}"
             folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips")}
             try:
-                run, evidence = Run.read(folders["report"]), Evidence.read(folders["evidence"])
-                flips = read_flips(folders["flips"])
+                suite, evidence = Suite.read(folders["report"]), Evidence.read(folders["evidence"])
+                flips = BothFlips.read(folders["flips"])
             except (OSError, KeyError, TypeError, ValueError) as error:
                 fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={name}")
                 raise
+            run = Run(suite) if suite else None
             bases.append(Base(name, runner, fields, slugs, folders, run, evidence, flips, argued))
 
     changes: dict[str, Change] = {}
