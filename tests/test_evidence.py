@@ -137,6 +137,17 @@ class Together(unittest.TestCase):
         self.assertEqual([row.seen[0].status for row in these], ["fail", "fail"])
 
 
+class Told(unittest.TestCase):
+    def test_a_row_is_told_when_all_its_levels_are_seen(self) -> None:
+        (row,) = rows("F fix a_test - ## why\nO other - - ## x\n", ["other", "fix"])
+        stands = {1: 1, 2: 2}
+        self.assertFalse(row.complete(stands))
+        row.seen[2] = Result("l", "t", "pass")
+        self.assertFalse(row.complete(stands))
+        row.seen[1] = Result("l", "t", "fail")
+        self.assertTrue(row.complete(stands))
+
+
 class Boots(unittest.TestCase):
     def boots(self, stands: dict[int, int], kernels: str = "bbbss") -> dict[str, dict[int, list[str]]]:
         levels = {
