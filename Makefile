@@ -9,10 +9,10 @@ help: ## this list
 	@sed --quiet 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand --tabs=14
 
 run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, compared
-	@ci/run
+	@scripts/run
 
 report: setup ## build/report/index.html: what the cache has of all bases, on one page
-	@ci/page/build
+	@scripts/report
 
 test: setup ## tests of the scripts on a toy tree, then of the pipeline on v6.12
 	@tests/run
@@ -24,7 +24,7 @@ allmodconfig: setup ## all that sees what the stack changes, with everything con
 	@scripts/check allmodconfig
 
 mutants: setup ## deliberate faults in AVIC's code, and which test catches each
-	@ci/mutate
+	@scripts/mutate
 
 fetch: setup ## a clean base as a git tree; prints its folder
 	@scripts/fetch

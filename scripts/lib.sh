@@ -7,8 +7,45 @@
 set -Eeuo pipefail
 shopt -s inherit_errexit
 
+# read_options ARGUMENT...: --help prints the script's head; --name VALUE, or --name for
+# one that the head has as NAME=1, sets a variable that the head names.  What is left is
+# in $arguments.
+read_options() {
+	local head name
+	head=$(sed --quiet '4,/^$/{s/^# \{0,1\}//p}' "$0")
+	arguments=()
+	while [[ $# -gt 0 ]]; do
+		name=${1%%=*}
+		name=${name#--}
+		name=${name^^}
+		name=${name//-/_}
+		if [[ $1 == -h || $1 == --help ]]; then
+			printf '%s\n' "$head"
+			exit 0
+		elif [[ $1 != --* ]]; then
+			arguments+=("$1")
+		elif [[ ! $head =~ (^|[^A-Z_])$name= ]]; then
+			printf '%s: no option %s: see %s --help\n' "$verb" "'$1'" "$verb" >&2
+			exit 2
+		elif [[ $1 == *=* ]]; then
+			export "$name=${1#*=}"
+		elif [[ $head =~ (^|[^A-Z_])$name=1([^0-9]|$) ]]; then
+			export "$name=1"
+		elif [[ $# -gt 1 ]]; then
+			export "$name=$2"
+			shift
+		else
+			printf '%s: %s wants a value: see %s --help\n' "$verb" "$1" "$verb" >&2
+			exit 2
+		fi
+		shift
+	done
+}
+
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 verb=$(basename "$0")
+read_options "$@"
+set -- "${arguments[@]}"
 BASE=${BASE:-v6.12}
 AVIC_CACHE=${AVIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/avic}
 JOBS=${JOBS:-$(nproc)}
@@ -22,6 +59,11 @@ say() {
 fail() {
 	printf '%s: %s\n' "$verb" "$2" >&2
 	exit "$1"
+}
+
+# no_arguments: the script takes none.
+no_arguments() {
+	[[ ${#arguments[@]} -eq 0 ]] || fail 2 "takes no argument '${arguments[0]}': see $verb --help"
 }
 
 # broke WHAT [HINT]: a step broke off; a full disk is the likely and silent cause.

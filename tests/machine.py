@@ -7,12 +7,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+from project import TOP
+from avic import ktap
+
 PATCHES = TOP / "patches/v6.12"
 CACHE = Path(
     os.environ.get("AVIC_CACHE")
@@ -26,10 +27,7 @@ OURS = (
 ENV = {name: value for name, value in os.environ.items() if name not in OURS}
 ENV |= {"BASE": "v6.12", "AVIC_CACHE": str(CACHE), "GIT_CONFIG_GLOBAL": "/dev/null"}
 
-sys.path.insert(0, str(TOP / "ci"))
-import ktap  # noqa: E402
-
-RULES = ktap.SplatRules.read(TOP / "ci/splats")
+RULES = ktap.SplatRules.read(TOP / "ci/run/splats")
 
 
 def sh(*command: str | Path, cwd: Path | None = None, **env: str) -> str:
@@ -44,7 +42,7 @@ def sh(*command: str | Path, cwd: Path | None = None, **env: str) -> str:
 
 def image(level: str) -> Path:
     """The built kernel, modules and selftests of a level."""
-    return Path(sh(TOP / "ci/build", level))
+    return Path(sh(TOP / "scripts/build", level))
 
 
 class Machine(unittest.TestCase):
@@ -74,8 +72,8 @@ class Machine(unittest.TestCase):
                 (tests / name).write_text(f"#!/bin/sh\n{program}\n")
                 (tests / name).chmod(0o755)
         (folder / "plan").write_text(plan)
-        sh(TOP / "ci/bundle", folder / "image", folder / "plan", folder / "bundle")
-        subprocess.run([TOP / "ci/runners/emulator", folder / "bundle", folder], env=ENV | env)
+        sh(TOP / "scripts/bundle", folder / "image", folder / "plan", folder / "bundle")
+        subprocess.run([TOP / "scripts/runners/emulator", folder / "bundle", folder], env=ENV | env)
         names = re.findall(r"^test \d+ (\S+)", plan, re.MULTILINE)
         lanes = {re.search(r"^lane (\S+)", plan, re.MULTILINE)[1]: names}
         text = (folder / "ktap").read_text(errors="replace")

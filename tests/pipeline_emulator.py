@@ -6,10 +6,9 @@ import re
 import subprocess
 
 from machine import TOP, Machine, sh
-from verb import load
 
-evidence = load("ci/evidence")
-from proof import read_proofs  # noqa: E402
+from avic.cmd import evidence
+from avic.proof import read_proofs
 
 EMULATOR = TOP / "ci/emulator"
 
@@ -46,7 +45,7 @@ class Emulator(Machine):
 
     def test_linux_as_a_guest(self) -> None:
         """Linux boots, works and crashes with AVIC active; a PIT that reinjects inhibits it."""
-        out = sh(TOP / "ci/run", TESTS="2-split-kdump 1-full-reinject", FULL="1")
+        out = sh(TOP / "scripts/run", TESTS="2-split-kdump 1-full-reinject", FULL="1")
         for lane in ("avic=0", "avic=1,x2avic", "avic=1"):
             for level in ("base", "stack"):
                 self.assertRegex(out, rf"(?m)^{lane} +{level} +2 +0 +0 +0 +0 +0\b")
@@ -59,7 +58,7 @@ class Emulator(Machine):
         slugs = {evidence.NAME.fullmatch(name)[2] for name in evidence.read_series(TOP / "patches/v6.12")}
         proofs = read_proofs((TOP / "ci/proofs").read_text())
         here = {proof.slug for proof in proofs if proof.test != "-" and not proof.home}
-        lines = sh(TOP / "ci/evidence", *sorted(slugs & here)).splitlines()
+        lines = sh(TOP / "scripts/evidence", *sorted(slugs & here)).splitlines()
         self.assertEqual([line for line in lines if "RED" in line], [])
         shown = {line.split()[1] for line in lines if re.search(r"fails at \d+, passes", line)}
         want = {"physical-id-claim", "irqwin-count", "irqwin-userspace", "irqwin-withdrawn"}

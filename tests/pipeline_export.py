@@ -13,7 +13,9 @@ from pathlib import Path
 
 import test_export
 from machine import TOP, sh
-from quilt import FORMAT, read_series, substance
+
+from avic.patch import read_series, substance
+from avic.tree import FORMAT
 
 # The default base, and the one that goes upstream.
 BASES = ("v6.12", "v7.3")

@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import ktap
+from avic import ktap
+
 from machine import ENV, RULES, TOP, Machine, sh
 
 STANDIN = TOP / "tests/standin"
-RUNNER = TOP / "ci/runners/hardware"
+RUNNER = TOP / "scripts/runners/hardware"
 BOOT_SECONDS = 180
-# The same as ci/runners/emulator: an IOMMU that posts interrupts.
+# The same as scripts/runners/emulator: an IOMMU that posts interrupts.
 IOMMU = ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on", "-device", "amd-fch-smbus,addr=14.0"]
 # A device that nobody there uses.
 EDU = "0000:00:1e.0"
@@ -52,7 +53,7 @@ class StandIn:
     """A machine that plays the hardware."""
 
     def __init__(self, folder: Path, qemu: str, kernel: Path, cpu: str) -> None:
-        """Boot it; kernel: an image of ci/build with the hardware configuration."""
+        """Boot it; kernel: an image of scripts/build with the hardware configuration."""
         self.folder = folder
         self.console, self.monitor_socket = folder / "console", folder / "monitor"
         with socket.socket() as probe:
@@ -193,7 +194,7 @@ class Hardware(Machine):
     def setUpClass(cls) -> None:
         super().setUpClass()
         cls.qemu = sh(TOP / "ci/emulator/build")
-        cls.kernel = Path(sh(TOP / "ci/build", "base", "hardware"))
+        cls.kernel = Path(sh(TOP / "scripts/build", "base", "hardware"))
         cls.folder = Path(tempfile.mkdtemp(prefix="avic-standin."))
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.standin = cls.boot("amd", "EPYC,+svm,+npt,+avic,+x2avic")
@@ -223,7 +224,7 @@ class Hardware(Machine):
         for lane in lanes.split("\n"):
             plan += [lane, *(f"test 60 {name} ./{name} DEVICE" for name in programs)]
         (folder / "plan").write_text("\n".join(plan) + "\n")
-        sh(TOP / "ci/bundle", folder / "image", folder / "plan", folder / "bundle")
+        sh(TOP / "scripts/bundle", folder / "image", folder / "plan", folder / "bundle")
         shutil.copy(self.kernel / "config", folder / "bundle")
         return folder
 
@@ -278,7 +279,7 @@ class Hardware(Machine):
     def test_1_base_and_stack(self) -> None:
         """`make run` with a machine: both levels, with and without AVIC; a dangerous test is refused."""
         out = sh(
-            TOP / "ci/run", TESTS="svm_int_ctl_test xapic_ipi_test vcpu_create_fail*",
+            TOP / "scripts/run", TESTS="svm_int_ctl_test xapic_ipi_test vcpu_create_fail*",
             RUNNER="hardware", RERUN="1", **{k: self.env()[k] for k in ("HOST", "SSH_CONFIG")},
         )  # fmt: skip
         print(out)

@@ -12,9 +12,9 @@ import re
 import signal
 import subprocess
 import time
-from pathlib import Path
 
-import ktap
+from avic import ktap
+
 from machine import CACHE, ENV, PATCHES, TOP, Machine, image, sh
 
 # Selftests that touch what the stack changes, and take seconds.
@@ -90,7 +90,7 @@ class Pipeline(Machine):
         built = image("stack")
         (built / "key").write_text("stale\n")
         process = subprocess.Popen(
-            [TOP / "ci/build", "stack"],
+            [TOP / "scripts/build", "stack"],
             env=ENV,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -139,7 +139,7 @@ class Pipeline(Machine):
     # Boot.
 
     def test_3_selftests_on_base_and_stack(self) -> None:
-        out = sh(TOP / "ci/run", TESTS=SUBSET)
+        out = sh(TOP / "scripts/run", TESTS=SUBSET)
         verdict = json.loads((CACHE / "report.part/v6.12/verdict.json").read_text())
         self.assertEqual(verdict["worse"], [])
         self.assertIn("nothing got worse", out)
@@ -150,13 +150,13 @@ class Pipeline(Machine):
         self.assertIn("<testsuite", (CACHE / "report.part/v6.12/junit.xml").read_text())
 
     def test_3_same_again_is_not_run_again(self) -> None:
-        first = sh(TOP / "ci/run", TESTS="set_boot_cpu_id")
-        again = sh(TOP / "ci/run", TESTS="set_boot_cpu_id")
+        first = sh(TOP / "scripts/run", TESTS="set_boot_cpu_id")
+        again = sh(TOP / "scripts/run", TESTS="set_boot_cpu_id")
         self.assertEqual(again.count("(ran "), 2 * 3, first + again)
 
     def test_3_interrupted_run_leaves_nothing(self) -> None:
         process = subprocess.Popen(
-            [TOP / "ci/run"],
+            [TOP / "scripts/run"],
             env=ENV | {"TESTS": "xapic_ipi_test", "RERUN": "1"},
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -176,7 +176,7 @@ class Pipeline(Machine):
 
     def test_3_no_such_test_or_lane(self) -> None:
         for wrong in ({"TESTS": "no_such_test"}, {"LANES": "no_such_lane"}):
-            self.assertEqual(subprocess.run([TOP / "ci/run"], env=ENV | wrong).returncode, 2)
+            self.assertEqual(subprocess.run([TOP / "scripts/run"], env=ENV | wrong).returncode, 2)
 
     def trouble(self, program: str, after: str = "exit 0", **env: str) -> ktap.Result:
         """What becomes of a test that does something bad, between two good ones."""
@@ -224,7 +224,7 @@ class Pipeline(Machine):
 
     def test_5_irq_windows_of_two_vcpus(self) -> None:
         """W2: another vCPU's windows neither toggle an inhibit that is needed, nor lose an ExtINT."""
-        print(f"     flips of the VM's inhibit: {sh(TOP / 'ci/flips')}")
+        print(f"     flips of the VM's inhibit: {sh(TOP / 'scripts/flips')}")
         levels = json.loads((CACHE / "flips/v6.12/flips.json").read_text())["levels"]
         self.assertGreaterEqual(levels["base"]["flips"], 200)
         self.assertLessEqual(levels["stack"]["flips"], 6)

@@ -17,11 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from toy import TOP, Toy, edit, git
-from verb import load
 
-load("scripts/check")
-from findings import Finding, Places, enclosing, more, of_checkpatch, of_make  # noqa: E402
-from kbuild import CouldNot, includers, is_built, modpost  # noqa: E402
+from avic.findings import Finding, Places, enclosing, more, of_checkpatch, of_make
+from avic.kbuild import CouldNot, includers, is_built, modpost
 
 CASES = TOP / "tests/check"
 # The tool that a gate rests on.
@@ -47,7 +45,7 @@ class Kernel(Toy):
         self.empty_cache()
 
     def empty_cache(self) -> None:
-        """But for sparse, which ci/sparse would build: here it is what PATH has."""
+        """But for sparse, which scripts/sparse would build: here it is what PATH has."""
         shutil.rmtree(self.cache, ignore_errors=True)
         sparse = self.cache / "sparse/sparse"
         sparse.parent.mkdir(parents=True)

@@ -3,9 +3,8 @@
 
 import unittest
 
-from verb import TOP, load
-
-compare = load("scripts/compare")
+from project import TOP
+from avic.cmd import compare
 
 C = """\
 #include <a.h>

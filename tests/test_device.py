@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""ci/device-tests: which tests its lines stand for, and what a pass of one has to show."""
+"""ci/run/device-tests: which tests its lines stand for, and what a pass of one has to show."""
 
 import tempfile
 import unittest
 from pathlib import Path
 
-from verb import TOP, load
-
-run = load("ci/run")
-import ktap  # noqa: E402
-from ktap import Result  # noqa: E402
+from project import TOP
+from avic import ktap
+from avic.cmd import run
+from avic.ktap import Result
 
 
 class Combinations(unittest.TestCase):
@@ -48,7 +47,7 @@ class Posted(unittest.TestCase):
     def test_captured(self) -> None:
         """A real run: what its counts prove, and what they don't."""
         names = ["irq_test,device", "irq_test,n", "irq_test,b", "irq_test,b2", "irq_test,k"]
-        rules = ktap.SplatRules.read(TOP / "ci/splats")
+        rules = ktap.SplatRules.read(TOP / "ci/run/splats")
         text = (TOP / "tests/captured/device.ktap").read_text()
         for name, want, status in (
             ("irq_test,device", "on,host_irqs=0", "timeout"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""ci/evidence: ci/proofs, which level runs what, and when a line is red."""
+"""scripts/evidence: ci/proofs, which level runs what, and when a line is red."""
 
 import json
 import re
@@ -8,12 +8,12 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from verb import TOP, load
-
-evidence = load("ci/evidence")
-import ktap  # noqa: E402
-from ktap import Result  # noqa: E402
-from proof import read_proofs  # noqa: E402
+from project import TOP
+from avic import ktap
+from avic.cmd import evidence
+from avic.ktap import Result
+from avic.patch import slugs_of
+from avic.proof import MACHINE, read_proofs
 
 PROOFS = """\
 # comment
@@ -38,7 +38,7 @@ class Proofs(unittest.TestCase):
             re.compile(proof.why)
         known = {slug for proof in proofs for slug in proof.slugs}
         for series in TOP.glob("patches/*/series"):
-            slugs = {evidence.NAME.fullmatch(name)[2] for name in evidence.read_series(series.parent)}
+            slugs = set(slugs_of(series.parent))
             self.assertLessEqual(slugs, known, series)
 
     def test_a_line_that_is_none(self) -> None:
@@ -56,7 +56,7 @@ class Proofs(unittest.TestCase):
         proof, plain = read_proofs("F f t -d,DEVICE,-k,9 kasan ## x\nF f t one ## x\n")
         self.assertEqual(proof.arguments, ["-d", "DEVICE", "-k", "9"])
         self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
-        self.assertEqual((plain.machine, plain.variant), (evidence.MACHINE, ""))
+        self.assertEqual((plain.machine, plain.variant), (MACHINE, ""))
 
     def test_parts_of_variants(self) -> None:
         """A window is widened in the modules, or else in the kernel."""
@@ -96,7 +96,7 @@ class Proofs(unittest.TestCase):
 
 
 def kind(levels: dict, stands: dict[int, int]):
-    return evidence.Kind("", evidence.MACHINE, Path("selftests"), levels, stands)
+    return evidence.Kind("", MACHINE, Path("selftests"), levels, stands)
 
 
 class Together(unittest.TestCase):
@@ -202,7 +202,7 @@ class Verdict(unittest.TestCase):
     def test_real_runs(self) -> None:
         """The levels before and after a fix of v6.12, as their machines told it."""
         proofs = read_proofs((TOP / "ci/proofs").read_text())
-        rules = ktap.SplatRules.read(TOP / "ci/splats")
+        rules = ktap.SplatRules.read(TOP / "ci/run/splats")
         slugs = [f"patch-{n}" for n in range(6)] + ["physical-id-claim"]
         fillers = "".join(f"F patch-{n} - - ## none\n" for n in range(6))
         every = evidence.choose([*read_proofs(fillers), *proofs], slugs)
@@ -244,7 +244,7 @@ class Verdict(unittest.TestCase):
     def test_real_runs_with_a_device(self) -> None:
         """v7.3 before L4 and before L5: a test that passes, on a kernel that says why it must not."""
         proofs = read_proofs((TOP / "ci/proofs").read_text())
-        rules = ktap.SplatRules.read(TOP / "ci/splats")
+        rules = ktap.SplatRules.read(TOP / "ci/run/splats")
         for slug, name, lane, test in (
             ("ga-log-wake-locked", "uaf", "posted", "irq_test,k"),
             ("ga-log-notifier-rcu", "unload", "level-1", "irq_test:-d,DEVICE,-k,5,-c,../reload"),

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""ci/flips: what it takes for a trace of flips, from real runs on v6.1 and v7.3."""
+"""scripts/flips: what it takes for a trace of flips, from real runs on v6.1 and v7.3."""
 
 import unittest
 
-from verb import TOP, load
+from project import TOP
+from avic import ktap
+from avic.cmd import flips
 
-flips = load("ci/flips")
-import ktap  # noqa: E402
-
-RULES = ktap.SplatRules.read(TOP / "ci/splats")
+RULES = ktap.SplatRules.read(TOP / "ci/run/splats")
 
 
 def log(run: str) -> list[str]:

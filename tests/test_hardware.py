@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
-"""ci/remote.py: what is sent to a hardware machine, and what its results have to show."""
+"""scripts/avic/remote.py: what is sent to a hardware machine, and what its results have to show."""
 
 import re
 import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "ci"))
-import remote  # noqa: E402
-from ktap import Progress, SplatRules, read_ktap  # noqa: E402
-from plan import Lane, Plan, Test  # noqa: E402
+
+from project import TOP
+from avic import remote
+from avic.ktap import Progress, SplatRules, read_ktap
+from avic.plan import Lane, Plan, Test
 
 CAPTURED = TOP / "tests/captured"
-RULES = SplatRules.read(TOP / "ci/splats")
+RULES = SplatRules.read(TOP / "ci/run/splats")
 AVIC = (CAPTURED / "avic.ktap").read_text()
 
 
@@ -49,7 +48,7 @@ class Refused(unittest.TestCase):
 
 class Policies(unittest.TestCase):
     def test_the_machine_finds_the_splats_that_we_find(self) -> None:
-        """ci/splats means the same to Python and to the busybox grep on the machine."""
+        """ci/run/splats means the same to Python and to the busybox grep on the machine."""
         files = remote.patterns(RULES)
         with tempfile.TemporaryDirectory() as folder:
             for name, text in files.items():

@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
-"""ci/ktap.py and ci/report.py, on logs captured from real runs (tests/captured)."""
+"""scripts/avic/ktap.py and scripts/avic/summary.py, on logs captured from real runs (tests/captured)."""
 
 import re
 import shutil
-import sys
 import tempfile
 import unittest
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "ci"))
-import lib  # noqa: E402, F401, I001 (adds scripts/ to the path)
-import costs  # noqa: E402
-import ktap  # noqa: E402
-import report  # noqa: E402
-import results  # noqa: E402
-from ktap import Result, SplatRules, read_ktap, worse  # noqa: E402
-from results import Level  # noqa: E402
 
-RULES = SplatRules.read(TOP / "ci/splats")
+from project import TOP
+from avic import costs, ktap, results, summary
+from avic.ktap import Result, SplatRules, read_ktap, worse
+from avic.results import Level
+
+RULES = SplatRules.read(TOP / "ci/run/splats")
 PLAN = {"l": ["before", "bad", "after"]}
 
 
@@ -242,10 +237,10 @@ class Report(unittest.TestCase):
         )  # fmt: skip
         suite.judgements = results.judge_suite(suite, "v9", ["avic=1"], costs.Policy(root / "costs"))
         suite.judgements += judgements
-        report.write(root / "report", suite, {"base.m": root, "stack.m": root}, [])
+        summary.write(root / "report", suite, {"base.m": root, "stack.m": root}, [])
         self.assertEqual(results.Suite.read(root / "report"), suite)
-        summary = (root / "report/summary.txt").read_text()
-        return summary, ET.parse(root / "report/junit.xml").getroot()
+        text = (root / "report/summary.txt").read_text()
+        return text, ET.parse(root / "report/junit.xml").getroot()
 
     def test_known_failure_is_named_but_green(self) -> None:
         base = [Result("l", "good", "pass"), Result("l", "t", "fail")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""ci/mutate: its files, what counts as caught, and what it prints."""
+"""scripts/mutate: its files, what counts as caught, and what it prints."""
 
 import re
 import subprocess
@@ -7,12 +7,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from verb import TOP, load
-
-mutate = load("ci/mutate")
-import ktap  # noqa: E402
-from ktap import Result  # noqa: E402
-from plan import Plan  # noqa: E402
+from project import TOP
+from avic import ktap
+from avic.cmd import mutate
+from avic.ktap import Result
+from avic.plan import Plan
 
 DIFF = "diff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-a\n+b\n"
 HEAD = "SPDX-License-Identifier: GPL-2.0\n\nBreaks: it\n"
@@ -89,7 +88,7 @@ class Files(unittest.TestCase):
             self.assertTrue({case, f"x2apic:{case}"} & set(tests), case)
 
     def test_unknown_name(self) -> None:
-        result = subprocess.run([TOP / "ci/mutate", "nosuch-*"], capture_output=True, text=True)
+        result = subprocess.run([TOP / "scripts/mutate", "nosuch-*"], capture_output=True, text=True)
         self.assertEqual(result.returncode, 2)
         self.assertEqual(result.stderr, "mutate: no mutant 'nosuch-*' in ci/mutants\n")
 
@@ -97,7 +96,7 @@ class Files(unittest.TestCase):
 class Caught(unittest.TestCase):
     def statuses(self, log: str) -> tuple[list[str], str]:
         """What a captured log says against a mutant, and whether it is broken."""
-        rules = ktap.SplatRules.read(TOP / "ci/splats")
+        rules = ktap.SplatRules.read(TOP / "ci/run/splats")
         text = (TOP / "tests/captured" / log).read_text()
         plan = ["before", "bad", "after"]
         results = ktap.read_ktap(text, {"l": plan}, rules)

@@ -14,17 +14,16 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 from html.parser import HTMLParser
 from pathlib import Path
 
 from browser import Browser
-from verb import TOP
 
-sys.path[:0] = [str(TOP / "ci"), str(TOP / "ci/page"), str(TOP / "scripts")]
-import stored  # noqa: E402
+from project import TOP
+from avic.page import stored
+from avic.patch import slugs_of
 
 CAPTURED = TOP / "tests/captured/cache"
 # Debian's, which has Debian's python3-junitparser, whatever python3 is first in PATH.
@@ -119,15 +118,15 @@ def judged(name: str, kind: str = "worse") -> dict[str, str]:
 
 
 def build(cache: Path, folder: Path) -> str:
-    """ci/page/build of a cache; what it says."""
+    """scripts/report of a cache; what it says."""
     env = os.environ | {"AVIC_CACHE": str(cache)}
-    command = [TOP / "ci/page/build", folder]
+    command = [TOP / "scripts/report", folder]
     return subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 @functools.cache
 def original() -> tuple[Path, str]:
-    """The report of the captured cache, made once, and what ci/page/build said."""
+    """The report of the captured cache, made once, and what scripts/report said."""
     folder = Path(tempfile.mkdtemp(prefix="avic-page."))
     unittest.addModuleCleanup(shutil.rmtree, folder)
     return folder / "report", build(CAPTURED, folder / "report")
@@ -251,8 +250,8 @@ class Words(Page):
         """Of its own, with the name of its own line, though it shares another line."""
         ids = {change.slug: change.id for change in stored.read(TOP, CAPTURED).changes}
         for series in TOP.glob("patches/*/series"):
-            for name in stored.read_series(series.parent):
-                self.assertIn(stored.NAME.fullmatch(name)[2], ids)
+            for slug in slugs_of(series.parent):
+                self.assertIn(slug, ids)
         ours = ("ga-log-pre-destroy", "ga-log-wake-locked", "ga-log-unregister", "ga-log-control-lock")
         self.assertEqual([ids[slug] for slug in ours], ["L3", "L4", "L5", "L8"])
 
@@ -298,10 +297,10 @@ class Words(Page):
                 (self.cache / path).write_text(broken)
                 env = os.environ | {"AVIC_CACHE": str(self.cache)}
                 result = subprocess.run(
-                    [TOP / "ci/page/build", self.folder], env=env, stderr=subprocess.PIPE, text=True
+                    [TOP / "scripts/report", self.folder], env=env, stderr=subprocess.PIPE, text=True
                 )
                 self.assertEqual(result.returncode, 1)
-                self.assertRegex(result.stderr, r"^build: .* has of v6\.1 can't be read .*: make run BASE=v6\.1\n$")
+                self.assertRegex(result.stderr, r"^report: .* has of v6\.1 can't be read .*: make run BASE=v6\.1\n$")
             (self.cache / path).write_text(text)
         self.assertEqual((self.folder / "index.html").read_bytes(), before)
 
@@ -380,7 +379,7 @@ class Words(Page):
         text = self.original().id("W2-irqwin-count-v6.1").text()
         self.assertIn("vCPU0's ExtINT is lost", text)
         self.assertIn("passes from 6 on", text)
-        self.assertIn("BASE=v6.1 RERUN=1 ci/evidence irqwin-count", text)
+        self.assertIn("BASE=v6.1 RERUN=1 scripts/evidence irqwin-count", text)
 
     def test_versions(self) -> None:
         text = self.original().root.text()

@@ -6,7 +6,8 @@ import subprocess
 import unittest
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+from project import TOP
+
 # Formats that have no place for a comment, or belong to somebody else.
 NO_SPDX = re.compile(
     r"(\.patch|LICENSE|COVER_LETTER\.txt|patches/[^/]+/cover|MAINTAINERS\.snippet"
@@ -51,6 +52,16 @@ class Style(unittest.TestCase):
         result = subprocess.run(
             ["shfmt", "-d", *shell_scripts()], text=True, stdout=subprocess.PIPE
         )
+        self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_pyflakes(self) -> None:
+        python = [path for path in files() if path.suffix == ".py" or path.read_text(errors="replace").startswith(("#!/usr/bin/env python3", "#!/usr/bin/python3"))]
+        self.assertGreater(len(python), 40)
+        result = subprocess.run(["pyflakes3", *python], text=True, stdout=subprocess.PIPE)
+        self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_mypy(self) -> None:
+        result = subprocess.run(["mypy", "--cache-dir=/dev/null"], cwd=TOP, text=True, stdout=subprocess.PIPE)
         self.assertEqual(result.returncode, 0, result.stdout)
 
     def test_no_registry_by_name(self) -> None:

@@ -12,7 +12,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from verb import TOP
+from project import TOP
+
 
 CACHE = Path(
     os.environ.get("AVIC_CACHE")
@@ -110,7 +111,7 @@ class Commands(unittest.TestCase):
         for command, why in (
             ("make nonsense", "names make nonsense"),
             ("make run BASE=v6.12 && reboot", "is not a make target"),
-            ("ci/run", "is not a make target"),
+            ("scripts/run", "is not a make target"),
             ("make run BASSE=v6.12", "sets {'BASSE'}"),
             ("make run BASE=${{ github.head_ref }}", "is not a make target"),
         ):

@@ -12,7 +12,8 @@ import time
 import unittest
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+from project import TOP
+
 
 BASE_FILE = """\
 Package: linux-source-toy

@@ -38,7 +38,7 @@ vfio() {
 	cat $work/want/vfio 2>/dev/null
 }
 
-# stopping_taints: what of ci/splats' taints the kernel has now.
+# stopping_taints: what of ci/run/splats' taints the kernel has now.
 stopping_taints() {
 	# Not by read: a sysctl ends behind the first byte for who reads one at a time.
 	now=$(cat /proc/sys/kernel/tainted)

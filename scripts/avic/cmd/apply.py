@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+"""apply: a base's series onto its git tree, as branch `stack`, one commit a patch.
+
+  BASE=v6.12   which base
+  TREE=        a user's own kernel tree (see scripts/fetch)
+  RESET=1      drop commits on `stack` that were never refreshed into patches/
+
+Exact: no fuzz, no three-way merge.  The branch moves only when the whole
+series applies; until then all work is done aside.  Prints the folder.
+"""
+
+import os
+
+from avic.base import PATCHES, TOP
+from avic.exact import commit_all
+from avic.patch import read_patch, read_series
+from avic.process import fail, held_back, unwind_on_signals
+from avic.tree import fetched, git, locked, need_clean, rev
+
+
+def main() -> None:
+    unwind_on_signals()
+    patches = [read_patch(PATCHES / name) for name in read_series(PATCHES)]
+    repo = fetched()
+    need_clean(repo)
+    if rev(repo, "stack") != rev(repo, "refs/avic/applied") and not os.environ.get("RESET"):
+        fail(
+            1,
+            f"branch stack in {repo} has commits that {PATCHES.relative_to(TOP)} lacks:"
+            " run scripts/refresh to keep them, or RESET=1 scripts/apply to drop them",
+        )
+    commits = commit_all(repo, patches)
+    for commit, patch in zip(commits, patches):
+        git(repo, "notes", "--ref=slug", "add", "--force", f"--message={patch.slug}", commit)
+    done = commits[-1] if commits else rev(repo, "base")
+    if patches:
+        git(repo, "config", "notes.rewriteRef", "refs/notes/slug")
+    with locked(repo), held_back():
+        git(repo, "checkout", "--quiet", "-B", "stack", done)
+        git(repo, "update-ref", "refs/avic/applied", done)
+    print(repo)

@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: GPL-2.0
+"""evidence [SLUG...]: each fix's test fails on the level before the fix, and passes from it on.
+
+  SLUG         only these changes; the stored evidence stays what it is
+  BASE=v6.12   which base           TREE=     a user's own kernel tree
+  QEMU=        another QEMU than the one that ci/emulator/build makes
+  RERUN=1      run again though nothing has changed
+  JOBS=, V=1   as in scripts/build
+
+Builds KVM's modules at every level of the stack (level N is the base with N
+patches), runs the cases of ci/proofs with them on an emulated machine with
+AVIC, and an IOMMU where a case has a device, and prints a line for each as soon as
+it is known.  The level before a fix has a machine of its own, as what it gets wrong
+may be memory.  A run that has not changed is not run again.  What was seen is kept in the cache, for the report.  Exit status 1 if
+a line is red: a case that does not fail before its fix for the reason that
+ci/proofs gives, or not pass from it on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from avic import ktap
+from avic.base import BASE, CACHE, TOP, explained, read_base
+from avic.machine import Run, copy_logs, kept, made_with, need_qemu
+from avic.modules import MODULES, Modules, alone
+from avic.patch import slugs_of
+from avic.plan import Lane, Plan, Test
+from avic.process import fail, replaced, script, unwind_on_signals
+from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs
+from avic.results import Case, Evidence, Seen, save
+
+SECONDS = {"": 120, "kasan": 600, "notifier": 300}  # for one case of a variant
+AT_ONCE = 2  # machines
+OF_A_PANIC = 80  # lines
+SELFTEST = "selftest-"  # what slugs of tests begin with: nothing is claimed of levels before them
+# A change to anything else than these needs a kernel of its own.
+OF_MODULES = re.compile(
+    r"(arch/x86/kvm|virt/kvm|tools|Documentation)/|arch/x86/include/asm/kvm|include/linux/kvm_"
+)
+
+
+@dataclass
+class Level:
+    """The base with some of its patches: modules, and the kernel that they are for."""
+
+    modules: Path
+    kernel: Path
+
+
+def lane(number: int) -> str:
+    """The name of a level's lane, and of its modules in a bundle."""
+    return f"level-{number}"
+
+
+@dataclass
+class Row:
+    """A proof, the level from which it must pass, and what was seen on which level."""
+
+    proof: Proof
+    before: int  # the level on which it must fail, if fails_before
+    first: int  # 0 if it must pass on the base already
+    fails_before: bool
+    seen: dict[int, ktap.Result] = field(default_factory=dict)
+
+    def problems(self, stands: dict[int, int]) -> list[str]:
+        """What speaks against the proof; nothing if it holds.
+
+        stands: each level of the stack -> the level that was run for it.
+        """
+        found = []
+        if self.fails_before:
+            before = self.seen[self.before]
+            said = "\n".join([*before.log, before.note])
+            if before.status not in ("fail", "splat", "panic"):
+                found.append(f"does not fail at {self.before}: {said_by(before)}")
+            elif not re.search(self.proof.why, said):
+                found.append(f"fails for another reason at {self.before}: {said_by(before)}")
+        for level, number in stands.items():
+            if level >= self.first and self.seen[number].status != "pass":
+                found.append(f"does not pass at {level}: {said_by(self.seen[number])}")
+        return found
+
+    def complete(self, stands: dict[int, int]) -> bool:
+        """Whether all levels that it is about have been run."""
+        wanted = {number for level, number in stands.items() if level >= self.first}
+        return self.seen.keys() >= (wanted | {self.before} if self.fails_before else wanted)
+
+    def text(self, stands: dict[int, int]) -> str:
+        """The line for people."""
+        proof = self.proof
+        problems = self.problems(stands)
+        verdict = f"passes {self.first}..{max(stands)}"
+        if self.fails_before:
+            verdict = f"fails at {self.before}, {verdict}"
+        if problems:
+            verdict = f"RED: {problems[0]}"
+            if problems[1:]:
+                verdict += f" (and {len(problems) - 1} more)"
+        return f"{proof.id:3} {proof.slug:25} {proof.test} {proof.case}  {verdict}"
+
+
+def said_by(result: ktap.Result) -> str:
+    """A result in a few words."""
+    return " ".join([result.status, result.note, *result.log[-1:]])
+
+
+def changed(repo: Path, one: str, other: str) -> set[str]:
+    """Files outside of KVM's modules that differ between two commits."""
+    names = script("git", "-C", repo, "diff", "--name-only", one, other).split("\n")
+    return {name for name in names if name and not OF_MODULES.match(name)}
+
+
+def parts_of(variant: str) -> tuple[list[str], str]:
+    """A variant's arguments for scripts/build, and its patch for KVM's modules."""
+    if variant in ("", "kasan"):
+        return [variant or "emulator"], ""
+    diff = (RACES / f"{variant}.patch").read_text()
+    if all(map(OF_MODULES.match, re.findall(r"^\+\+\+ b/(.*)", diff, re.MULTILINE))):
+        return ["emulator"], diff
+    return ["emulator", variant], ""
+
+
+def build_levels(repo: Path, variant: str, first: int) -> dict[int, Level]:
+    """Modules and kernel of each level from the first on; exits if one does not build."""
+    kernel, diff = parts_of(variant)
+
+    def image(level: str) -> Path:
+        return Path(script(TOP / "scripts" / "build", level, *kernel))
+
+    images = {"stack": image("stack")}
+    builder = Modules(repo, images["stack"], variant)
+    commits = script("git", "-C", repo, "rev-list", "--reverse", "base..stack").split()
+    levels = {}
+    for number, commit in enumerate([script("git", "-C", repo, "rev-parse", "base"), *commits]):
+        if number < first:
+            continue
+        name = f"level {number}{variant and '-'}{variant}"
+        modules, trouble = builder.build(name, commit, diff)
+        if trouble:
+            fail(1, f"level {number} of {BASE} {trouble}")
+        # Few levels need a kernel of their own.
+        same = [image for other, image in images.items() if not changed(repo, other, commit)]
+        if not same:
+            images[commit] = image(str(number) if number else "base")
+            same = [images[commit]]
+        levels[number] = Level(modules, same[0] / "bzImage")
+    builder.prune()
+    return levels
+
+
+def distinct(levels: dict[int, Level]) -> dict[int, int]:
+    """Level -> the first level with the same modules and kernel, which stands for it."""
+    first: dict[tuple[bytes, ...], int] = {}
+    stands = {}
+    for number, level in levels.items():
+        content = tuple((level.modules / name).read_bytes() for name in MODULES)
+        key = (*content, str(level.kernel).encode())
+        stands[number] = first.setdefault(key, number)
+    return stands
+
+
+@dataclass
+class Kind:
+    """What machines have in common: the rows of one of these are run by themselves."""
+
+    variant: str
+    machine: str
+    selftests: Path
+    levels: dict[int, Level]
+    stands: dict[int, int]  # see distinct()
+
+    @property
+    def suffix(self) -> str:
+        """What tells the names of its machines from others'."""
+        device = "device" if self.machine == WITH_DEVICE else ""
+        return "".join(f"-{word}" for word in (self.variant, device) if word)
+
+
+@dataclass
+class Boot:
+    """One machine: which cases it runs on which levels."""
+
+    name: str
+    cases: dict[int, list[Row]]
+    kind: Kind
+    logs: Path = field(default_factory=Path)  # once it has run
+
+    def image(self, folder: Path) -> Path:
+        """A folder for scripts/bundle with the modules of the levels; all have one kernel."""
+        (folder / "modules").mkdir(parents=True)
+        (folder / "selftests").symlink_to(self.kind.selftests)
+        for number in self.cases:
+            (folder / "modules" / lane(number)).symlink_to(self.kind.levels[number].modules)
+        (folder / "bzImage").symlink_to(self.kind.levels[number].kernel)
+        return folder
+
+    def plan(self) -> Plan:
+        """What the machine has to do."""
+        lanes = []
+        for number, rows in self.cases.items():
+            tests = []
+            # Changes that show together have one case.
+            for proof in {row.proof.name: row.proof for row in rows}.values():
+                command = [f"./{find_test(self.kind.selftests, proof.test)}", *proof.arguments]
+                seconds = SECONDS.get(proof.variant, SECONDS[""])
+                tests.append(Test(proof.name, seconds, command))
+            lanes.append(Lane(lane(number), lane(number), ["avic=1"], tests))
+        return Plan(self.kind.machine.split(), lanes)
+
+    def note(self, result: ktap.Result) -> None:
+        """Put a result into its row; a splat outside of the tests spoils all of its lane's."""
+        for number, rows in self.cases.items():
+            for row in rows:
+                if result.lane == lane(number) and result.name in (
+                    row.proof.name, "(load)", "(unload)", "(lane)",
+                ):  # fmt: skip
+                    row.seen[number] = result
+
+
+def selftests_of(home: str) -> Path:
+    """The KVM selftests of this base's stack, or of another's, adapted as this base's file says."""
+    base, patch = ["env", f"BASE={home or BASE}"], []
+    if home not in ("", BASE):
+        script(*base, TOP / "scripts" / "apply")
+        patch = [*explained(read_base(TOP / "patches" / BASE), "Adapt")]
+    return Path(script(*base, TOP / "scripts" / "build", "stack", "selftests", *patch))
+
+
+def find_test(selftests: Path, name: str) -> Path:
+    """Where a test of the stack is; exits if there is none."""
+    for path in sorted(selftests.rglob(name)):
+        return path.relative_to(selftests)
+    fail(1, f"ci/proofs: no selftest '{name}' in {selftests}")
+    raise AssertionError
+
+
+def choose(proofs: list[Proof], slugs: list[str]) -> list[Row]:
+    """A row for each change of a proof that has a case; exits if a change has no proof."""
+    for slug in slugs:
+        if not any(slug in proof.slugs for proof in proofs):
+            fail(1, f"ci/proofs has nothing for {slug} of patches/{BASE}: add a line")
+    rows = []
+    alone = {proof.slug for proof in proofs if proof.test != "-"}
+    for proof in proofs:
+        test = proof.slug.startswith(SELFTEST)
+        if proof.test == "-" or (test and proof.slug not in slugs):
+            continue
+        here = [slug for slug in proof.slugs if slug in slugs]
+        at = [slugs.index(slug) + 1 for slug in here]
+        begin = slugs.index(proof.needs) + 1 if proof.needs in slugs else 0
+        before, first = (min(at) - 1, max(at)) if at else (begin, begin)
+        for slug in here or proof.slugs[:1]:
+            if len(proof.slugs) > 1 and slug in alone:
+                continue  # that says more of it
+            own = replace(proof, slug=slug)
+            rows.append(Row(own, before, first, bool(at) and not test))
+    return rows
+
+
+def boots(rows: list[Row], kind: Kind) -> list[Boot]:
+    """A machine for each level before a fix, and one for each kernel for all the others."""
+    before: dict[int, Boot] = {}
+    after: dict[Path, Boot] = {}
+    for row in rows:
+        if row.fails_before:
+            new = Boot(f"before-{row.proof.slug}{kind.suffix}", {row.before: []}, kind)
+            boot = before.setdefault(row.before, new)
+            boot.cases[row.before].append(row)
+        for number in sorted({kind.stands[n] for n in kind.levels if n >= row.first}):
+            kernel = kind.levels[number].kernel
+            boot = after.setdefault(kernel, Boot(f"after-{len(after)}{kind.suffix}", {}, kind))
+            boot.cases.setdefault(number, []).append(row)
+    return [*before.values(), *after.values()]
+
+
+def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
+    """Run all machines, some at once, and note what was seen in their rows; each that has ended."""
+    waiting = list(boots)
+    running: list[tuple[Boot, Run]] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                boot = waiting.pop(0)
+                name = f"{len(waiting)}.{boot.name}"
+                image = boot.image(aside / f"{name}.image")
+                started = Run(image, boot.plan(), aside / name)
+                running.append((boot, started))
+                started.start()
+            boot, started = running.pop(0)
+            boot.logs = started.finish()
+            for result in sorted(started.results(), key=lambda result: result.name.startswith("(")):
+                ktap.prove(result, "on")
+                if result.status == "panic":
+                    # What led to it did not get into the KTAP any more.
+                    console = (boot.logs / "console").read_text(errors="replace")
+                    result.log += console.splitlines()[-OF_A_PANIC:]
+                boot.note(result)
+            yield boot
+    finally:
+        for _, started in running:
+            started.stop()
+
+
+def store(
+    folder: Path,
+    what: dict[str, str],
+    rows: list[Row],
+    stands: dict[str, dict[int, int]],
+    ran: list[Boot],
+) -> None:
+    """Keep what was seen, and the logs of the machines that it was seen on.
+
+    stands: for each variant, which level was run for which.
+    """
+    cases = []
+    for row in rows:
+        booted = {
+            number: boot.name for boot in ran for number, each in boot.cases.items() if row in each
+        }
+        cases.append(Case(
+            **asdict(row.proof), first=row.first, fails_before=row.fails_before,
+            problems=row.problems(stands[row.proof.variant]),
+            seen=[Seen(n, booted[n], result) for n, result in sorted(row.seen.items())],
+        ))  # fmt: skip
+    with replaced(folder) as new:
+        for boot in ran:
+            copy_logs(boot.logs, new, boot.name)
+        when = max((boot.logs / "when").read_text().strip() for boot in ran)
+        save(new / "evidence.json", Evidence({**what, "when": when}, stands, cases))
+
+
+def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
+    """Show each fix: a line for people and whether it is red, as soon as known; all is kept at the end.
+
+    repo: the tree with the stack on it.  wanted: only these changes; what is kept stays then.
+    """
+    proofs = load_proofs(TOP / "ci" / "proofs")
+    slugs = slugs_of(TOP / "patches" / BASE)
+    rows = choose(proofs, slugs)
+    if unknown := wanted - {row.proof.slug for row in rows}:
+        fail(2, f"ci/proofs has no case for {' '.join(sorted(unknown))} on {BASE}")
+    rows = [row for row in rows if not wanted or row.proof.slug in wanted]
+    for proof in proofs:
+        if proof.test == "-" and proof.slug in slugs and not wanted:
+            yield f"{proof.id:3} {proof.slug:25} nothing to show: {proof.why}", False
+    stands: dict[str, dict[int, int]] = {}
+    ran = []
+    for variant in dict.fromkeys(row.proof.variant for row in rows):
+        these = [row for row in rows if row.proof.variant == variant]
+        stands[variant], machines = prepare(repo, variant, these)
+        aside = CACHE / "run" / f".evidence.{os.getpid()}"
+        told: set[int] = set()
+        try:
+            for boot in run(machines, aside):
+                ran.append(boot)
+                for row in these:
+                    if id(row) not in told and row.complete(stands[variant]):
+                        told.add(id(row))
+                        yield row.text(stands[variant]), bool(row.problems(stands[variant]))
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    if not wanted:
+        what = {"stack": script("git", "-C", repo, "rev-parse", "--short", "stack"), **made_with()}
+        store(kept("evidence"), what, rows, stands, ran)
+
+
+def main() -> int:
+    unwind_on_signals()
+    repo = Path(script(TOP / "scripts" / "apply"))
+    need_qemu()
+    status = 0
+    for line, red in collect(repo, set(sys.argv[1:])):
+        print(line, flush=True)
+        status = max(status, red)
+    return status
+
+
+def prepare(repo: Path, variant: str, rows: list[Row]) -> tuple[dict[int, int], list[Boot]]:
+    """Build what the rows of a variant need; which level stands for which, and the machines."""
+    with alone():
+        levels = build_levels(repo, variant, min(row.before for row in rows))
+        selftests = {home: selftests_of(home) for home in {row.proof.home for row in rows}}
+    stands = distinct(levels)
+    kinds: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault((row.proof.machine, row.proof.home), []).append(row)
+    machines = []
+    for (machine, home), these in kinds.items():
+        machines += boots(these, Kind(variant, machine, selftests[home], levels, stands))
+    return stands, machines

@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: GPL-2.0
+"""export FORM: a base's series as its next reader wants it; nothing is ever sent.
+
+  b4       a branch that b4 prep tracks, with cover letter and recipients, and
+           what b4 would send; the branch goes into TREE, else into the base's tree
+  mbox     one mailbox, cover letter first, for git am, b4 am and b4 shazam
+  stable   mails for stable@: what mainline has, with the commit's id on top
+  debian   debian/patches with DEP-3 headers, and the lines for its series
+  quilt    a quilt folder, each patch with its state upstream
+
+  BASE=v6.12     which base
+  TREE=          a user's own kernel tree (see scripts/fetch)
+  B4=            another b4 than that in PATH
+  V=1            show all that b4 would send
+
+  --signoff      you become the author and sign off, both as git knows you
+  --trailer TAG  one more tag of your own, e.g. 'Assisted-by: LLM sparse'
+  --prefix RFC   one more word beside PATCH in the subjects
+  --output DIR   where to, instead of the cache; must not exist
+  --branch NAME  b4: the branch's name, avic if not given
+  --replace      b4: if there is such a branch, replace its commits and cover
+                 letter; what b4 tracks (change-id, what was sent) stays
+  --maintainers  b4: recipients as if MAINTAINERS.snippet were in MAINTAINERS
+
+Without --signoff nobody has signed off, and it says that it cannot be posted.
+"""
+
+import argparse
+import re
+import shutil
+import textwrap
+from email import message_from_string
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from avic.base import BASE, CACHE, PATCHES, TOP
+from avic.exact import commit_all
+from avic.outgoing import (
+    GIVEN, Cover, Upstream, add_trailers, author_of, identity, need_no_tags, provenance,
+    read_cover, recorded, restamp, upstream, user_tree, version_notes,
+)  # fmt: skip
+from avic.patch import Patch, read_patch, read_series
+from avic.process import fail, replaced, say, scratch, unwind_on_signals
+from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
+from avic.tree import FORMAT, fetched, git, rev
+
+# Marks what a cover letter leaves to be filled in.
+OPEN = "[not known yet"
+# Where Debian's linux package keeps such patches.
+DEBIAN = "bugfix/x86/avic"
+
+
+def base_name(repo: Path) -> str:
+    """The base in words, for a cover letter."""
+    subject = git(repo, "log", "-1", "--format=%s", "base").stdout.strip()
+    if user_tree():
+        return f"{rev(repo, 'base')[:12]} (\"{subject}\")"
+    return f"Debian's {subject} as one commit, as scripts/fetch makes it"
+
+
+def cover_text(repo: Path, cover: Cover, links: dict[int, str] | None = None) -> str:
+    """The cover letter's text: the letter, the base, and what changed since earlier revisions.
+
+    links: where revisions were posted, by number.
+    """
+    base = textwrap.fill(f"Base: {base_name(repo)}.", width=72)
+    text = f"{cover.body}\n{base}\n"
+    notes = version_notes(links or {})
+    return f"{text}\n---\n{notes}" if notes else text
+
+
+class Series:
+    """The series on its base as commits, stamped for whom it is to go to."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.me = identity(user_tree()) if args.signoff or args.form == "b4" else None
+        self.signed = args.signoff
+        self.trailers = list(args.trailer)
+        if args.signoff:
+            self.trailers.append(f"Signed-off-by: {self.me}")
+        self.patches = [read_patch(PATCHES / name) for name in read_series(PATCHES)]
+        if not self.patches:
+            fail(1, f"{PATCHES.relative_to(TOP)}/series is empty: there is nothing to export")
+        need_no_tags(self.patches, self.me)
+
+    def commit(self, heads: dict[str, str] | None = None) -> list[str]:
+        """Apply the patches and stamp the commits.
+
+        heads: a line to put on top of a patch's text, by slug.
+        """
+        self.repo = fetched()
+        plain = commit_all(self.repo, self.patches)
+        self.author = self.me if self.signed else None
+
+        def edit(number: int, message: str) -> str:
+            head = (heads or {}).get(self.patches[number].slug)
+            if head:
+                subject, _, text = message.partition("\n\n")
+                message = f"{subject}\n\n{head}\n\n{text}"
+            return add_trailers(self.repo, message, self.trailers)
+
+        self.commits = restamp(
+            self.repo, plain, rev(self.repo, "base"), edit, self.author, self.me
+        )
+        return self.commits
+
+    def mails(self, cover: Cover, prefix: list[str], *options: str) -> str:
+        """The series as git format-patch writes it, cover letter first."""
+        who = self.author or author_of(self.repo, self.commits[0])
+        version = [f"--reroll-count={recorded()}"] if recorded() > 1 else []
+        text = git(
+            self.repo,
+            "format-patch",
+            "--stdout",
+            "--cover-letter",
+            "--base=base",
+            "--thread=shallow",
+            f"--subject-prefix={' '.join(['PATCH', *prefix])}",
+            *FORMAT,
+            *version,
+            *options,
+            f"base..{self.commits[-1]}",
+            env=who.env("COMMITTER"),
+        ).stdout
+        # b4 0.12 with Debian 12's Python cannot read a header that goes on in a second line.
+        heads = re.compile(r"^From 0{40} .*?\n\n", re.MULTILINE | re.DOTALL)
+        text = heads.sub(lambda head: head[0].replace("\n ", " "), text)
+        text = text.replace("*** SUBJECT HERE ***", cover.subject, 1)
+        return text.replace("*** BLURB HERE ***", cover_text(self.repo, cover).rstrip(), 1)
+
+    def why_not_yet(self, cover: Cover) -> list[str]:
+        """What keeps the series from being posted with a cover letter."""
+        reasons = []
+        if OPEN in cover.body:
+            reasons.append(f"its cover letter has places marked {OPEN}: fill them in")
+        if not self.signed:
+            reasons.append("nobody has signed off: run again with --signoff")
+        if not user_tree():
+            reasons.append("its base-commit is known here only: give TREE=, a clone of the tree it is for")
+        return reasons
+
+    def say_how_to_send(self, cover: Cover, command: str) -> None:
+        """What to run to send, or why not to."""
+        reasons = self.why_not_yet(cover)
+        for reason in reasons:
+            print(f"cannot be posted yet: {reason}")
+        if not reasons:
+            print(f"to send: {command}")
+
+
+# mbox and stable
+
+
+def export_mbox(args: argparse.Namespace, out: Path) -> None:
+    series = Series(args)
+    cover = read_cover()
+    series.commit()
+    name = f"avic-{BASE}.mbox"
+    with replaced(out) as new:
+        (new / name).write_text(series.mails(cover, args.prefix))
+    print(f"{len(series.commits)} patches and the cover letter in {out / name}")
+    print(f"to apply: git am --empty=drop {out / name}   (the cover letter is an empty patch)")
+    print(f"      or: b4 shazam --use-local-mbox {out / name}")
+    for reason in series.why_not_yet(cover):
+        print(f"cannot be posted yet: {reason}")
+
+
+def for_stable(patches: list[Patch]) -> tuple[list[Patch], dict[str, str]]:
+    """The patches that stable@ takes, and the line on top of each; says why the others stay behind."""
+    where = provenance(patches)
+    _, together = upstream()
+    heads = {}
+    for patch in patches:
+        entry = where[patch.slug]
+        if entry.commit:
+            heads[patch.slug] = f"commit {entry.commit} upstream."
+        elif entry.version:
+            line = f"[ No upstream commit: as of {entry.version} {entry.note}. ]"
+            heads[patch.slug] = textwrap.fill(line, width=75, subsequent_indent="  ")
+    slugs = {patch.slug for patch in patches}
+    for group, note in together:
+        if missing := sorted((group & slugs) - set(heads)):
+            for slug in [patch.slug for patch in patches if patch.slug in group & set(heads)]:
+                print(f"left out {slug}: not without {' '.join(missing)}: {note}")
+                del heads[slug]
+    for patch in patches:
+        if patch.slug in slugs - set(heads) and not where[patch.slug].commit:
+            print(f"left out {patch.slug}: not in mainline yet: {where[patch.slug].note}")
+    return [patch for patch in patches if patch.slug in heads], heads
+
+
+def export_stable(args: argparse.Namespace, out: Path) -> None:
+    series = Series(args)
+    cover = read_cover()
+    series.patches, heads = for_stable(series.patches)
+    if not series.patches:
+        fail(1, f"nothing of {PATCHES.relative_to(TOP)} is in mainline: post it there first, with b4")
+    series.commit(heads)
+    release = BASE.removeprefix("v") + ".y"
+    cover = Cover(cover.subject, stable_text(series.patches, release))
+    mails = series.mails(cover, [release, *args.prefix], "--to=stable@vger.kernel.org")
+    with replaced(out) as new:
+        git(series.repo, "mailsplit", f"-o{new}", "--mboxrd", "-d4", stdin=mails)
+        for number, path in enumerate(sorted(new.iterdir())):
+            slug = series.patches[number - 1].slug if number else "cover-letter"
+            path.rename(new / f"{number:04}-{slug}.patch")
+    print(f"{len(series.patches)} patches and the cover letter in {out}")
+    series.say_how_to_send(cover, f"git send-email {out}/*.patch")
+
+
+def stable_text(patches: list[Patch], release: str) -> str:
+    """What the cover letter of a series for stable@ says."""
+    where = provenance(patches)
+    rows = "\n".join(
+        f"  {patch.subject}\n    {where[patch.slug].commit or 'no upstream commit'}, {where[patch.slug].version}"
+        for patch in patches
+    )
+    return f"""\
+These fix KVM's AVIC support in {release}.  What they are upstream:
+
+{rows}
+
+Each patch says where it differs from the upstream commit, and why.
+"""
+
+
+# debian and quilt
+
+
+def dep3(patch: Patch, entry: Upstream) -> str:
+    """The patch with a header as DEP-3 wants it."""
+    head, _, rest = patch.path.read_text().partition("\n---\n")
+    mail = message_from_string(head.partition("\n")[2])
+    text = mail.get_payload().strip()
+    if entry.version and not entry.commit:
+        text += f"\n\nMainline mends this otherwise: as of {entry.version} {entry.note}."
+    lines = [line if line.strip() else "." for line in text.split("\n")]
+    author = " ".join(mail["From"].split())
+    fields = [f"Description: {patch.subject}", *(f" {line}" for line in lines), f"Author: {author}"]
+    if entry.commit:
+        fields += [
+            f"Origin: backport, {entry.url}",
+            "Forwarded: not-needed",
+            f"Applied-Upstream: {entry.version}, {entry.url}",
+        ]
+    else:
+        fields += ["Origin: vendor"]
+        fields += [f"Forwarded: {entry.link or ('not-needed' if entry.version else 'no')}"]
+    fields += [f"Last-Update: {parsedate_to_datetime(mail['Date']):%Y-%m-%d}"]
+    return "\n".join([*fields, "---", rest])
+
+
+def export_debian(args: argparse.Namespace, out: Path) -> None:
+    series = Series(args)
+    where = provenance(series.patches)
+    with replaced(out) as new:
+        folder = new / "debian/patches" / DEBIAN
+        folder.mkdir(parents=True)
+        for patch in series.patches:
+            (folder / patch.path.name).write_text(dep3(patch, where[patch.slug]))
+        names = "".join(f"{DEBIAN}/{patch.path.name}\n" for patch in series.patches)
+        (new / "series").write_text(f"\n# AVIC in KVM, from patches/{BASE}\n{names}")
+    print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
+    print("to add them, in the package's folder:")
+    print(f"  cp --recursive {out}/debian . && cat {out}/series >>debian/patches/series")
+    print("  dpkg-source --before-build .")
+
+
+def export_quilt(args: argparse.Namespace, out: Path) -> None:
+    series = Series(args)
+    where = provenance(series.patches)
+    with replaced(out) as new:
+        for patch in series.patches:
+            entry = where[patch.slug]
+            state = [f"Patch-mainline: {entry.version}", f"Git-commit: {entry.commit}"]
+            if not entry.commit:
+                never = f"Never, {entry.version} mends it otherwise: {entry.note}"
+                not_yet = f"Submitted, {entry.link}" if entry.link else "Not yet, not posted"
+                state = [f"Patch-mainline: {never if entry.version else not_yet}"]
+            head, _, rest = patch.path.read_text().partition("\n\n")
+            (new / patch.path.name).write_text("\n".join([head, *state, "", rest]))
+        shutil.copy(PATCHES / "series", new / "series")
+    print(f"{len(series.patches)} patches in {out}")
+    print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")
+
+
+# b4
+
+
+def export_b4(args: argparse.Namespace, out: Path) -> None:
+    series = Series(args)
+    cover = read_cover()
+    assert series.me
+    branch = args.branch
+    with scratch("avic-b4.") as folder:
+        aside = folder / "linux"
+        b4 = B4(aside)
+        commits = series.commit()
+        base = rev(series.repo, "base")
+        target = user_tree() or series.repo
+        exists = rev(target, f"refs/heads/{branch}")
+        if exists and not args.replace:
+            fail(2, f"{target} has a branch {branch}: --replace it, or give --branch, another name")
+        say(f"b4 {b4.version}: tracking {len(commits)} patches")
+        tree_for_b4(aside, series.repo, commits[-1], series.me)
+        git(aside, "update-ref", "refs/heads/base", base)
+        old = Tracked(aside, target, branch) if exists else None
+        enroll(b4, commits, branch, series.me, old)
+        letter = folder / "cover"
+        links = old.links if old else {}
+        letter.write_text(f"{cover.subject}\n\n{cover_text(series.repo, cover, links)}")
+        git(aside, "config", "core.editor", f"cp {letter}")
+        b4.run("prep", "--edit-cover")
+        if args.prefix:
+            b4.run("prep", "--set-prefixes", *args.prefix)
+        if recorded() > (old.revision if old else 1):
+            b4.run("prep", "--force-revision", str(recorded()))
+        if args.maintainers:
+            recipients_with_snippet(aside)
+        b4.run("prep", "--auto-to-cc")
+        info = b4.run("prep", "--show-info")
+        if f"base-commit: {base}" not in info:
+            fail(1, f"b4 {b4.version} tracks another base than {base}", info)
+        if rev(aside, "HEAD^{tree}") != rev(aside, f"{commits[-1]}^{{tree}}"):
+            fail(1, f"b4 {b4.version} changed what the patches do: report it, with B4= and BASE=")
+        sent = b4.run("send", "--dry-run", "--no-sign")
+        checks = "b4 prep --check && " if b4.can("prep", "--check") else ""
+        show_mails(sent, len(commits) + 1)
+        with replaced(out) as new:
+            (new / "dry-run").write_text(sent)
+            (new / "info").write_text(info)
+            shutil.copy(letter, new / "cover")
+            force = "+" if args.replace else ""
+            git(
+                target, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
+                str(aside), f"{force}refs/heads/{branch}:refs/heads/{branch}",
+            )  # fmt: skip
+            git(target, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")
+    print(f"b4       {b4.version}")
+    print(f"branch   {branch} in {target}, {len(commits)} patches on {base[:12]}")
+    print(f"dry run  {out / 'dry-run'}")
+    if old and max(recorded(), 1) < old.revision:
+        print(
+            f"cannot be posted yet: v{old.revision - 1} was posted, and this is not recorded as"
+            f" another: run scripts/release v{old.revision}, then this again"
+        )
+    else:
+        series.say_how_to_send(cover, f"cd {target} && git switch {branch} && {checks}b4 send")
+
+
+FORMS = {
+    "b4": export_b4,
+    "mbox": export_mbox,
+    "stable": export_stable,
+    "debian": export_debian,
+    "quilt": export_quilt,
+}
+
+
+def main() -> None:
+    unwind_on_signals()
+    parser = argparse.ArgumentParser(
+        prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("form", choices=FORMS)
+    parser.add_argument("--signoff", action="store_true")
+    parser.add_argument("--trailer", action="append", default=[])
+    parser.add_argument("--prefix", action="append", default=[])
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--branch", default="avic")
+    parser.add_argument("--replace", action="store_true")
+    parser.add_argument("--maintainers", action="store_true")
+    args = parser.parse_args()
+    if args.output and args.output.exists():
+        fail(2, f"{args.output} exists: give --output, a folder that does not")
+    for trailer in args.trailer:
+        if not re.fullmatch(r"[A-Z][A-Za-z-]+:\s*\S.*", trailer) or GIVEN.match(trailer):
+            fail(2, f"--trailer '{trailer}': want 'Name: value', a tag of your own; --signoff signs off")
+    out = (args.output or CACHE / "export" / BASE / args.form).absolute()
+    FORMS[args.form](args, out)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+"""refresh: branch `stack` back into patches/<base>, renumbered, byte for byte stable.
+
+  BASE=v6.12   which base
+  TREE=        the user's tree that scripts/apply was given
+
+A commit keeps its slug over rebase and amend (a git note carries it); a new
+commit gets one from its subject.  A patch of which only line numbers or blob
+hashes changed keeps its file as it is.  Prints what changed.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from avic.base import PATCHES, TOP
+from avic.patch import NAME, read_patch, read_series, substance
+from avic.process import fail, replaced, unwind_on_signals
+from avic.tree import FORMAT, fetched, git, need_clean, rev
+
+
+def slug_of(repo: Path, commit: str, by_subject: dict[str, str]) -> str:
+    """The slug that commit had as a patch, else one made from its subject."""
+    note = git(repo, "notes", "--ref=slug", "show", commit, check=False).stdout.strip()
+    subject = git(repo, "show", "--no-patch", "--format=%s", commit).stdout.strip()
+    if note or subject in by_subject:
+        return note or by_subject[subject]
+    words = re.sub(r"[^a-z0-9]+", "-", subject.rpartition(":")[2].lower()).strip("-")
+    return words[:40].strip("-")
+
+
+def series_text(old: str, slugs: list[str]) -> str:
+    """The new series; its head stays, and other comments stay with the patch below them."""
+    comments: dict[str, list[str]] = {}
+    lines: list[str] = []
+    pending: list[str] = []
+    head = True
+    for line in old.splitlines():
+        match = NAME.match(line)
+        head = head and line.startswith("#")
+        if head:
+            lines.append(line)
+        elif match:
+            if match[2] in slugs:
+                comments[match[2]], pending = pending, []
+        else:
+            pending.append(line)
+    for number, slug in enumerate(slugs, 1):
+        lines += [*comments.get(slug, []), f"{number:04}-{slug}.patch"]
+    return "\n".join(lines + pending) + "\n"
+
+
+def main() -> None:
+    unwind_on_signals()
+    old = {patch.slug: patch for patch in (read_patch(PATCHES / n) for n in read_series(PATCHES))}
+    repo = fetched()
+    need_clean(repo)
+    if not rev(repo, "stack"):
+        fail(2, f"{repo} has no branch stack: run scripts/apply first")
+    if git(repo, "rev-list", "--merges", "base..stack").stdout or not git(
+        repo, "merge-base", "--is-ancestor", "base", "stack", check=False
+    ).returncode == 0:
+        fail(1, f"branch stack in {repo} is not a line of commits on base: git rebase base stack")
+    commits = git(repo, "rev-list", "--reverse", "base..stack").stdout.split()
+    by_subject = {patch.subject: slug for slug, patch in old.items()}
+    slugs = [slug_of(repo, commit, by_subject) for commit in commits]
+    for slug in slugs:
+        if slugs.count(slug) > 1:
+            fail(1, f"two commits want the slug '{slug}': git notes --ref=slug edit one of them")
+
+    with replaced(PATCHES, lambda: git(repo, "update-ref", "refs/avic/applied", "stack")) as new:
+        for number, (slug, commit) in enumerate(zip(slugs, commits), 1):
+            only = ["format-patch", "-1", commit, "--stdout", "--no-numbered"]
+            text = git(repo, *only, *FORMAT).stdout
+            name = f"{number:04}-{slug}.patch"
+            before = old.pop(slug).path if slug in old else None
+            kept = before.read_text() if before else ""
+            if not before:
+                print(f"new      {name}")
+            elif substance(kept) != substance(text):
+                print(f"changed  {name}")
+            elif before.name != name:
+                print(f"renamed  {before.name} -> {name}")
+            (new / name).write_text(kept if substance(kept) == substance(text) else text)
+        for patch in old.values():
+            print(f"gone     {patch.path.name}")
+        (new / "series").write_text(series_text((PATCHES / "series").read_text(), slugs))
+        for path in PATCHES.iterdir():
+            if path.suffix != ".patch" and path.name != "series":
+                shutil.copy2(path, new / path.name, follow_symlinks=False)
+    print(f"{len(commits)} patches in {PATCHES.relative_to(TOP)}")

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0
+"""run: the KVM selftests on base and stack in each of ci/run/lanes, and what proves each fix.
+
+  BASE=v6.12   which base           TREE=     a user's own kernel tree
+  TESTS=       only these tests: shell patterns, e.g. TESTS='xapic_* svm_*'
+  LANES=       only these of ci/run/lanes, e.g. LANES='avic=1 posted,x2avic'
+  FULL=1       also the tests that ci/run/selftests keeps for this, and Linux as a
+               guest of the guest (ci/l2/list)
+  RUNNER=      which of scripts/runners (default emulator); hardware runs the lanes that
+               the machine's CPU is for, with VFIO= and KEXEC= also those with a
+               device, and has no evidence (docs/HARDWARE.md)
+  QEMU=        another QEMU than the one that ci/emulator/build makes
+  RERUN=1      run again though nothing has changed
+  CONFIG=      which of configs/ the kernels are built with (default: as the runner)
+  JOBS=, V=1   as in scripts/build
+
+Fetches, applies, builds, boots and reports: the suite's verdict first, then what
+each fix shows, line by line.  A level that ran before with
+the same kernel, modules, tests, plan and runner is not run again; the table
+says when it ran.  A pass in a lane with AVIC counts only if AVIC was active
+where ci/run/selftests asks for that.  With all tests and lanes, scripts/evidence and
+scripts/flips follow; with only some of them, the report goes to report.part/.
+Exit status 1 if a result got worse on the stack or a test costs more there than
+ci/run/costs allows, if there is no result, or if the evidence is not complete.
+"""
+
+import fnmatch
+import itertools
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from avic import costs, ktap, remote, results, summary
+from avic.base import BASE, CACHE, TOP, explained, read_base
+from avic.cmd import evidence, flips
+from avic.machine import RUNNER, Run, kept, made_with, need_qemu
+from avic.plan import Lane, Plan, Test
+from avic.process import BEGIN, fail, say, script, unwind_on_signals
+from avic.results import Judgement, Level
+from avic.tables import entries
+
+FULL = bool(os.environ.get("FULL"))
+AGAIN = 3  # a test that fails one time in two is seen again 7 times in 8
+
+
+def selftests(folder: Path) -> list[Test]:
+    """Every built selftest, run as ci/run/selftests says; those for FULL=1 only with it."""
+    table = {words[0]: words[1:] for words in entries("run/selftests")}
+    default = table.pop("default")
+    tests = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or not os.access(path, os.X_OK):
+            continue
+        name = str(path.relative_to(folder))
+        seconds, avic, *arguments = table.get(path.name, default)
+        if FULL or not seconds.startswith("full:"):
+            limit = int(seconds.removeprefix("full:"))
+            tests.append(Test(name, limit, [f"./{name}", *arguments], avic))
+    return tests
+
+
+def guests() -> list[Test]:
+    """Linux as a guest of the guest, as ci/l2/list says."""
+    return [
+        # Some seconds more for the guest side to tell where a guest hangs.
+        Test(f"l2/{name}", int(seconds) + 30, ["../l2/run", seconds, *arguments], avic)
+        for name, seconds, avic, *arguments in entries("l2/list")
+    ]
+
+
+def combinations(words: list[str]) -> list[list[str]]:
+    """All argument lists that a line of ci/run/device-tests stands for, plainest first."""
+    choices = [
+        [[], [word[1:-1]]] if word.startswith("[") else [[each] for each in word.split("|")]
+        for word in words
+    ]
+    return [list(itertools.chain(*choice)) for choice in itertools.product(*choices)]
+
+
+def knows(program: Path, arguments: list[str]) -> bool:
+    """Whether irq_test's help, a string for each option, names all that are given."""
+    if not program.exists():
+        return False
+    text = program.read_bytes()
+    return all(f"{word[:2]}\t".encode() in text for word in arguments if word.startswith("-"))
+
+
+def device_tests(folder: Path) -> list[Test]:
+    """irq_test with a device, as ci/run/device-tests says; none if this base's can't."""
+    program = folder / "irq_test"
+    tests = []
+    for seconds, counts, *words in entries("run/device-tests"):
+        for arguments in combinations(words):
+            if knows(program, arguments):
+                name = ",".join(["irq_test", *arguments]).replace("-d,DEVICE", "device")
+                tests.append(Test(name, int(seconds), ["./irq_test", *arguments], counts))
+    return tests
+
+
+def chosen(tests: dict[str, list[Test]], patterns: list[str]) -> dict[str, list[Test]]:
+    """Each lane's tests that a pattern matches, with or without their folder; all if there is none.
+
+    Exits with 2 if a pattern matches no test, so that a slip of the pen
+    can't pass for a clean run.
+    """
+
+    def matches(test: Test, pattern: str) -> bool:
+        names = (test.name, Path(test.name).name, test.name.split(",")[0])
+        return any(fnmatch.fnmatch(name, pattern) for name in names)
+
+    every = list(itertools.chain(*tests.values()))
+    for pattern in patterns:
+        if not any(matches(test, pattern) for test in every):
+            names = f"{len(every)} tests, {every[0].name} to {every[-1].name}"
+            fail(2, f"TESTS={pattern} matches no test of {BASE}: it has {names}")
+    return {
+        lane: [t for t in each if not patterns or any(matches(t, p) for p in patterns)]
+        for lane, each in tests.items()
+    }
+
+
+def machines() -> dict[str, dict[str, list[str]]]:
+    """CPU features of a machine -> its lanes -> kvm-amd's parameters."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for lane, features, *parameters in entries("run/lanes"):
+        found.setdefault(features, {})[lane] = parameters
+    return found
+
+
+def chosen_lanes(lanes: list[str]) -> list[str]:
+    """The lanes that LANES names, or all; exits with 2 if it names another."""
+    wanted = (os.environ.get("LANES") or "").split() or lanes
+    for lane in set(wanted) - set(lanes):
+        fail(2, f"no lane '{lane}' for this machine: LANES= takes {' '.join(lanes)}")
+    return [lane for lane in lanes if lane in wanted]
+
+
+def there(test: Test, image: Path) -> bool:
+    """Whether an image has the test; the base lacks those that the stack adds."""
+    program = image / "selftests" / test.command[0]
+    if test.command[0] == "./irq_test":
+        return knows(program, test.command[1:])
+    return test.name.startswith("l2/") or program.exists()
+
+
+class Suite:
+    """The tests of base and stack, side by side: most keep only one CPU busy."""
+
+    def __init__(self, repo: Path, images: dict[str, Path], tests: dict[str, list[Test]]) -> None:
+        """images: of each level.  tests: of each lane."""
+        self.images, self.tests = images, tests
+        self.reasons = costs.inhibits(repo, "base")
+        self.logs: dict[str, Path] = {}  # LEVEL.MACHINE -> the folder of its run
+
+    def run(self, tests: dict[str, list[Test]], suffix: str = "") -> list[Level]:
+        """Run these tests of each lane on both levels, and prove the passes."""
+        aside = CACHE / "run" / f".new.{os.getpid()}"
+        levels = {level: Level(level) for level in self.images}
+        runs: dict[str, Run] = {}
+        try:
+            for features, lanes in machines().items():
+                lanes = {lane: words for lane, words in lanes.items() if tests.get(lane)}
+                if not lanes:
+                    continue
+                for level, image in self.images.items():
+                    plan = Plan(
+                        features.split(","),
+                        [
+                            Lane(name, level, words, [t for t in tests[name] if there(t, image)])
+                            for name, words in lanes.items()
+                        ],
+                    )
+                    runs[level] = Run(image, plan, aside / f"{level}.{features}{suffix}")
+                    runs[level].start()
+                for level, run in runs.items():
+                    self.take(levels[level], run, features + suffix)
+            return list(levels.values())
+        finally:
+            for run in runs.values():
+                run.stop()
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def take(self, level: Level, run: Run, machine: str) -> None:
+        """A machine's results become its level's, when it has come to its end."""
+        folder = run.finish()
+        wants = {test.name: test.wants for test in run.plan.tests}
+        for result in run.results():
+            ktap.prove(result, wants.get(result.name, "-"))
+            result.counts = costs.named(result.counts, self.reasons)
+            level.results.append(result)
+        level.machines.append(machine)
+        level.when = max(level.when, (folder / "when").read_text().strip())
+        level.reused = max(level.reused, run.reused)
+        self.logs[f"{level.name}.{machine}"] = folder
+
+    def second_look(self, found: list[Judgement]) -> list[Level]:
+        """Tests that got worse or costlier on the stack, AGAIN times more on both levels.
+
+        Only for a plain failure, a time-out or a cost: a splat, a hang or a panic counts
+        the first time.  The first result stays in the report, whatever comes.
+        """
+        names = {each.name for each in found if each.kind in ("worse", "costlier")}
+        again: dict[str, list[Test]] = {}
+        for lane, tests in self.tests.items():
+            for test in tests:
+                if f"{lane} {test.name}" in names:
+                    copies = [replace(test, name=f"{test.name}@{n}") for n in range(1, AGAIN + 1)]
+                    again.setdefault(lane, []).extend(copies)
+        if not again:
+            return []
+        say(f"{len(names)} results got worse or costlier: a second look at them")
+        return self.run(again, suffix=".again")
+
+
+def main() -> int:
+    unwind_on_signals()
+    emulated = RUNNER == "emulator"
+    if not os.access(TOP / "scripts" / "runners" / RUNNER, os.X_OK):
+        fail(2, f"no runner '{RUNNER}' in scripts/runners")
+    machine = ""
+    lanes = [words[0] for words in entries("run/lanes")]
+    if not emulated:
+        flags, machine = script(TOP / "scripts" / "runners" / RUNNER, "--machine").split("\n", 1)
+        # What lanes with a device test is in the IOMMU's driver as well, i.e. not in a module.
+        device = bool(os.environ.get("VFIO") and os.environ.get("KEXEC"))
+        others, lanes = lanes, remote.lanes_for(flags.split(), device)
+        if not lanes:
+            fail(2, f"{machine}: no lane of ci/run/lanes is for its /proc/cpuinfo: see docs/HARDWARE.md")
+        for lane in [lane for lane in others if lane not in lanes]:
+            say(f"lane {lane} is left out: it is for another CPU, or for VFIO= with KEXEC=")
+    lanes = chosen_lanes(lanes)
+    repo = Path(script(TOP / "scripts" / "apply"))
+    if emulated:
+        need_qemu()
+    config = os.environ.get("CONFIG") or RUNNER
+    images = {
+        level: Path(script(TOP / "scripts" / "build", level, config)) for level in ("base", "stack")
+    }
+    every = selftests(images["stack"] / "selftests")
+    devices = device_tests(images["stack"] / "selftests")
+    if FULL:
+        every += guests()
+        for image in images.values():
+            script(TOP / "ci" / "l2" / "build", image)
+    patterns = (os.environ.get("TESTS") or "").split()
+    with_device = {name for name, features, *_ in entries("run/lanes") if "iommu" in features}
+    every_lane = {lane: devices if lane in with_device else every for lane in lanes}
+    if not devices and set(lanes) <= with_device:
+        fail(2, f"irq_test of {BASE} takes no device: LANES={' '.join(lanes)} has no test")
+    suite = Suite(repo, images, chosen(every_lane, patterns))
+    base, stack = suite.run(suite.tests)
+    full = [name for name, seconds, *_ in entries("run/selftests")[1:] if seconds.startswith("full:")]
+    what = {
+        "base": f"{BASE} ({repo.name})",
+        "stack": script("git", "-C", repo, "rev-parse", "--short", "stack"),
+        "runner": f"{RUNNER}: {machine}" if machine else RUNNER,
+        "left out": "nothing" if FULL else f"l2/* {' '.join(full)} (FULL=1 runs them)",
+        **made_with(),
+    }
+    if not devices and with_device & set(lanes):
+        what["no lane"] = f"{' '.join(sorted(with_device))}: this base's irq_test takes no device"
+    if no_build := explained(read_base(TOP / "patches" / BASE), "No-build"):
+        what["no build"] = f"{' '.join(no_build)} (patches/{BASE}/base says why)"
+    policy = costs.Policy(TOP / "scripts" / "run" / "costs")
+    avic = [name for name, _, *parameters in entries("run/lanes") if "avic=1" in parameters]
+    found = results.Suite(what, base, stack)
+    first = results.judge_suite(found, BASE, avic, policy)
+    found.again = suite.second_look(first)
+    found.judgements = results.judge_suite(found, BASE, avic, policy)
+    what["seconds"] = str(round(time.monotonic() - BEGIN))
+    # A run of some tests must not take the place of one of all.
+    whole = not patterns and not os.environ.get("LANES")
+    folder = kept("report") if whole else kept("report.part")
+    summary.write(folder, found, suite.logs, [])
+    print((folder / "summary.txt").read_text(), end="", flush=True)
+    if whole and emulated:
+        prove_fixes(repo, folder, found, suite.logs)
+    return 1 if results.red(found.judgements) else 0
+
+
+def prove_fixes(repo: Path, folder: Path, found: results.Suite, logs: dict[str, Path]) -> None:
+    """Flips and evidence, each line as it comes; then the report once more, with them."""
+    counted = flips.count_flips()
+    found.what["flips"] = str(counted)
+    print(f"\nflips    {counted}", flush=True)
+    lines = []
+    for line, _ in evidence.collect(repo, set()):
+        lines.append(line)
+        print(f"evidence {line}", flush=True)
+    found.judgements += results.judge_flips(counted)
+    found.judgements += results.judge_evidence(results.Evidence.read(kept("evidence")))
+    found.what["seconds"] = str(round(time.monotonic() - BEGIN))
+    summary.write(folder, found, logs, lines)
+    print(f"{summary.verdict(found)}\nreport   {folder}")

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One boot of a machine with a plan, kept by what went in so that it is found again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from avic import ktap
+from avic.base import BASE, CACHE, TOP
+from avic.plan import Plan
+from avic.process import say, script
+from avic.tree import git
+
+RUNNER = os.environ.get("RUNNER") or "emulator"
+
+
+def kept(kind: str) -> Path:
+    """Where the results of a kind, such as "report", of this base and runner are kept."""
+    return CACHE / kind / (BASE if RUNNER == "emulator" else f"{BASE}-{RUNNER}")
+
+
+def need_qemu() -> None:
+    """Sets QEMU to the one with AVIC, built first if need be, unless the user has named one."""
+    if not os.environ.get("QEMU"):
+        os.environ["QEMU"] = script(TOP / "ci" / "emulator" / "build")
+
+
+def made_with() -> dict[str, str]:
+    """The exact versions of what a result was made with, beside base and stack."""
+    commit = git(TOP, "describe", "--always", "--dirty", check=False).stdout.strip()
+    found = {"commit": commit or "not in git"}
+    if qemu := os.environ.get("QEMU"):
+        found["qemu"] = script(qemu, "--version").split("\n")[0]
+        # Of ours, the key of its source and patches as well.
+        if Path(qemu).is_relative_to(CACHE / "emulator"):
+            found["qemu"] += f", ci/emulator {Path(qemu).parents[1].name}"
+    return found
+
+
+def copy_logs(folder: Path, into: Path, name: str) -> None:
+    """A run's plan, KTAP and console into another folder, as name.plan and so on."""
+    for log in ("plan", "ktap", "console"):
+        shutil.copy(folder / log, into / f"{name}.{log}")
+
+
+class Run:
+    """One boot: what goes in, and the folder in which an equal run is found again."""
+
+    def __init__(self, image: Path, plan: Plan, aside: Path) -> None:
+        """Bundle the plan in a folder aside."""
+        self.aside, self.plan = aside, plan
+        self.aside.mkdir(parents=True)
+        text = plan.text()
+        (self.aside / "plan").write_text(text)
+        self.bundle = self.aside / "bundle"
+        script(TOP / "scripts" / "bundle", image, self.aside / "plan", self.bundle)
+        if (image / "config").exists():
+            shutil.copy(image / "config", self.bundle)
+        self.runner = TOP / "scripts" / "runners" / RUNNER
+        key = (self.bundle / "key").read_bytes() + self.runner.read_bytes()
+        if RUNNER == "emulator":
+            key += f"{text}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
+            key += script(os.environ["QEMU"], "--version").encode()
+        else:
+            # Which tests get onto a machine depends on whether TESTS names them.
+            key += f"{text}{script(self.runner, '--machine')}{os.environ.get('TESTS')}".encode()
+        self.done = CACHE / "run" / hashlib.sha256(key).hexdigest()[:16]
+        self.reused = ""
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def good(self) -> bool:
+        """Whether an equal run has come to its end, and nothing of it was lost."""
+        progress = ktap.Progress.of(ktap.read_text(self.done / "ktap"))
+        return progress.ended and not progress.bail and not any(r.status == "error" for r in self.results())
+
+    def results(self) -> list[ktap.Result]:
+        """What the run gave, once it is finished."""
+        rules = ktap.SplatRules.read(TOP / "scripts" / "run" / "splats")
+        return ktap.read_ktap(ktap.read_text(self.done / "ktap"), self.plan.names, rules)
+
+    def start(self) -> None:
+        """Start the runner, unless an equal run is there and good."""
+        if self.good() and not os.environ.get("RERUN"):
+            self.reused = (self.done / "when").read_text().strip()
+            return
+        say(f"running {len(self.plan.tests)} tests on {self.aside.name} (logs: {self.aside})")
+        self.process = subprocess.Popen([self.runner, self.bundle, self.aside])
+
+    def finish(self) -> Path:
+        """Wait for the runner, and return the folder with what it returned."""
+        if self.process:
+            status = self.process.wait()
+            if status not in (0, 1):
+                sys.exit(status)
+            (self.aside / "when").write_text(time.strftime("%Y-%m-%d %H:%M:%S\n"))
+            shutil.rmtree(self.bundle)
+            shutil.rmtree(self.done, ignore_errors=True)
+            self.aside.rename(self.done)
+        return self.done
+
+    def stop(self) -> None:
+        """End the runner if it still runs."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()

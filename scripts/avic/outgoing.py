@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a stack needs to leave this project: a person, its provenance, a cover letter, a revision."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from avic.base import BASE, PATCHES, TOP
+from avic.patch import Patch
+from avic.process import fail
+from avic.tables import read_table
+from avic.tree import git, rev
+
+RELEASES = TOP / "releases"
+# Tags that say what somebody did: only that person gives one.
+GIVEN = re.compile(r"^((?:Signed-off|Reviewed|Tested|Acked|Co-developed)-by):\s*(.*)$", re.MULTILINE | re.I)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who exports, or who a patch is from."""
+
+    name: str
+    email: str
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>"
+
+    def env(self, role: str) -> dict[str, str]:
+        """What makes git take the person as AUTHOR or COMMITTER."""
+        return {f"GIT_{role}_NAME": self.name, f"GIT_{role}_EMAIL": self.email}
+
+
+def identity(tree: Path | None) -> Person:
+    """The git identity of who runs this, as git has it in tree; exits with 2 if there is none."""
+    said = subprocess.run(
+        ["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"],
+        cwd=tree, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    match = re.match(r"(.+) <(.+@.+)> ", said.stdout)
+    if said.returncode or not match:
+        fail(2, "no git identity: run git config --global user.name NAME, and user.email")
+        raise AssertionError
+    return Person(match[1], match[2])
+
+
+def author_of(repo: Path, commit: str) -> Person:
+    """Who a commit is from."""
+    name, email = git(repo, "show", "--no-patch", "--format=%an%n%ae", commit).stdout.split("\n")[:2]
+    return Person(name, email)
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One entry of patches/upstream."""
+
+    commit: str  # full id, '' if the change is not in mainline
+    version: str  # the first that has it, or has another fix; '' if none
+    link: str  # where it was posted, '' if merged or not posted
+    note: str
+
+    @property
+    def url(self) -> str:
+        return f"https://git.kernel.org/linus/{self.commit}"
+
+
+def upstream() -> tuple[dict[str, Upstream], list[tuple[set[str], str]]]:
+    """patches/upstream: the entries by slug, and what belongs together, with the reason."""
+    entries: dict[str, Upstream] = {}
+    together = []
+    for (slug, state, where), note in read_table(TOP / "patches/upstream", "SLUG STATE WHERE ## note"):
+        if slug == "together":
+            together.append((set(state.split(",")), note))
+        elif re.fullmatch(r"[0-9a-f]{40}", state):
+            entries[slug] = Upstream(state, where, "", note)
+        elif state == "otherwise":
+            entries[slug] = Upstream("", where, "", note)
+        elif state == "sent":
+            entries[slug] = Upstream("", "", where, note)
+        elif state == "unsent":
+            entries[slug] = Upstream("", "", "", note)
+        else:
+            fail(1, f"patches/upstream: {slug} is '{state}': want a full commit id, otherwise, sent or unsent")
+    return entries, together
+
+
+def provenance(patches: list[Patch]) -> dict[str, Upstream]:
+    """Each patch's entry of patches/upstream, by slug; exits with 1 if one has none."""
+    entries, _ = upstream()
+    found = {}
+    for patch in patches:
+        pattern = next((each for each in entries if fnmatch.fnmatch(patch.slug, each)), None)
+        if pattern is None:
+            fail(1, f"patches/upstream has no entry for {patch.slug}: add one, its head says how")
+        else:
+            found[patch.slug] = entries[pattern]
+    return found
+
+
+def need_no_tags(patches: list[Patch], me: Person | None) -> None:
+    """Exit with 1 if a patch has a tag that somebody other than the exporting person gave."""
+    for patch in patches:
+        head = patch.path.read_text().partition("\n---\n")[0]
+        for tag, value in GIVEN.findall(head):
+            if me is None or f"<{me.email.lower()}>" not in value.lower():
+                fail(
+                    1,
+                    f"{patch.path.relative_to(TOP)} has '{tag}: {value}', which only that person"
+                    " gives: take it out (b4 trailers collects what the list has given)",
+                )
+
+
+@dataclass(frozen=True)
+class Cover:
+    subject: str
+    body: str
+
+
+def read_cover() -> Cover:
+    """patches/<base>/cover: the subject, an empty line, the text."""
+    path = PATCHES / "cover"
+    shown = path.relative_to(TOP)
+    if not path.is_file():
+        fail(2, f"no cover letter: write {shown}, its subject in the first line, then an empty one")
+    text = path.read_text()
+    subject, _, body = text.partition("\n\n")
+    if not body.strip() or "\n" in subject or not text.isascii():
+        fail(1, f"{shown} is no cover letter: want a subject line, an empty line and text, in ASCII")
+    return Cover(subject.strip(), body.strip() + "\n")
+
+
+def recorded() -> int:
+    """The number of the newest revision that scripts/release has recorded, 0 if none."""
+    return max((int(path.name[1:]) for path in RELEASES.glob("v[0-9]*")), default=0)
+
+
+def version_notes(links: dict[int, str]) -> str:
+    """`Changes in vN` of every revision but the first, newest first, as far as they are BASE's.
+
+    links: where revisions were posted, by number.
+    """
+    sections = []
+    for number in range(recorded(), 1, -1):
+        path = RELEASES / f"v{number}" / "changelog"
+        if not path.is_file():
+            fail(1, f"no {path.relative_to(TOP)}: restore it from git")
+        lines = []
+        heading = BASE  # what stands before the first heading is everybody's
+        for line in path.read_text().splitlines():
+            if match := re.fullmatch(r"(\S+):", line):
+                heading = match[1]
+            elif heading == BASE and line.strip():
+                lines.append(line)
+        lines = lines or ["- No change to this series."]
+        if number - 1 in links:
+            lines.append(f"- Link to v{number - 1}: {links[number - 1]}")
+        sections.append("\n".join([f"Changes in v{number}:", *lines]) + "\n")
+    return "\n".join(sections)
+
+
+def restamp(
+    repo: Path,
+    commits: list[str],
+    parent: str,
+    edit: Callable[[int, str], str],
+    author: Person | None = None,
+    committer: Person | None = None,
+) -> list[str]:
+    """The commits once more on parent, with other messages or another author; the same trees.
+
+    edit: gets a commit's number from 0 and its message, returns the new one.
+    Where no author is given each commit keeps its own, and dates stay in any case.
+    """
+    done = []
+    for number, commit in enumerate(commits):
+        show = git(repo, "show", "--no-patch", "--format=%an%n%ae%n%aI%n%cI%n%B", commit).stdout
+        name, email, written, committed, message = show.split("\n", 4)
+        who = author or Person(name, email)
+        parent = git(
+            repo, "commit-tree", rev(repo, f"{commit}^{{tree}}"), "-p", parent, "-F", "-",
+            stdin=edit(number, message.strip() + "\n"),
+            env={"GIT_AUTHOR_DATE": written, "GIT_COMMITTER_DATE": committed}
+            | who.env("AUTHOR") | (committer or who).env("COMMITTER"),
+        ).stdout.strip()  # fmt: skip
+        done.append(parent)
+    return done
+
+
+def add_trailers(repo: Path, message: str, trailers: list[str]) -> str:
+    """The message with trailers at its end, each once."""
+    options = [f"--trailer={trailer}" for trailer in trailers]
+    if not options:
+        return message
+    return git(
+        repo, "interpret-trailers", "--if-exists=addIfDifferent", "--where=end", *options, stdin=message
+    ).stdout
+
+
+def user_tree() -> Path | None:
+    """TREE=, the user's own kernel tree, if there is one."""
+    return Path(os.environ["TREE"]).resolve() if os.environ.get("TREE") else None

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How scripts speak, run others, end, and replace what they write.
+
+Results go to stdout (a path, a table), everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+VERB = Path(sys.argv[0]).name
+BEGIN = time.monotonic()
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def fail(status: int, message: str, details: str = "") -> NoReturn:
+    """Say in one line what is wrong and what to do next, then exit.
+
+    status: 1 for a failed check, 2 for wrong use.  details: lines that
+    belong to the message, such as a diff, printed below it.
+    """
+    print(f"{VERB}: {message}", file=sys.stderr)
+    if details:
+        print(details.rstrip("\n"), file=sys.stderr)
+    sys.exit(status)
+
+
+def say(message: str) -> None:
+    """Progress, with the seconds since the start."""
+    print(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}", file=sys.stderr)
+
+
+def output(*command: str | Path) -> tuple[int, str]:
+    """Run one of our scripts; returns its exit status and what it prints."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        text = process.communicate()[0]
+    finally:
+        # What ends us ends it, too, but by a signal that lets it clean up.
+        process.terminate()
+        process.wait()
+    return process.returncode, text
+
+
+def script(*command: str | Path) -> str:
+    """Run one of our scripts and return what it prints; its failure is ours."""
+    status, text = output(*command)
+    if status:
+        sys.exit(status)
+    return text.strip()
+
+
+def unwind_on_signals() -> None:
+    """From here on, the first signal exits with 128 + its number, and later ones do nothing."""
+
+    def leave(number: int, _frame: object) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for each in SIGNALS:
+        signal.signal(each, leave)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Signals wait until the end of the block, and do not reach processes started in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A temporary folder; a signal does not stop its removal half-way."""
+    folder = None
+    try:
+        with held_back():
+            folder = Path(tempfile.mkdtemp(prefix=prefix))
+        yield folder
+    finally:
+        with held_back():
+            if folder:
+                shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    """A new folder that takes the place of `folder` at the end of the block, if it gets there.
+
+    also: what has to happen in the same step; if it fails, neither has.
+    """
+    first = not folder.parent.exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    retired = Path(f"{new}.old")
+    try:
+        new.chmod(0o755)
+        yield new
+        with held_back():
+            if folder.exists():
+                folder.rename(retired)
+            new.rename(folder)
+            try:
+                also()
+            except BaseException:
+                folder.rename(new)
+                raise
+    finally:
+        if retired.exists() and not folder.exists():
+            retired.rename(folder)
+        with held_back():
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(retired, ignore_errors=True)
+            if first and not folder.exists():
+                folder.parent.rmdir()

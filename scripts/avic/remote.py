@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A hardware machine: how it is reached, what it is sent, and what its results have to show."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+from avic.base import TOP
+from avic.ktap import SplatRules
+from avic.plan import Plan
+from avic.tables import entries
+
+VERMAGIC = re.compile(rb"vermagic=([^\0]*)")
+JOB = "/run/avic"
+WORK = f"{JOB}/work"
+CONNECT = (
+    "-o", "BatchMode=yes",
+    "-o", "ConnectTimeout=10",
+    # A connection that says nothing for 15 s is lost.
+    "-o", "ServerAliveInterval=5",
+    "-o", "ServerAliveCountMax=3",
+)  # fmt: skip
+
+
+class Host:
+    """The machine that runs the lane; its shell as root, by ssh or right here."""
+
+    def __init__(self) -> None:
+        """HOST= is what ssh takes; without it, it is this machine."""
+        self.name = os.environ.get("HOST") or ""
+        config = os.environ.get("SSH_CONFIG")
+        self.ssh = ["ssh", *(["-F", config] if config else []), *CONNECT, self.name]
+
+    def __str__(self) -> str:
+        return self.name or "this machine"
+
+    def command(self, text: str) -> list[str]:
+        """A command line that has the machine's sh carry out text."""
+        return [*self.ssh, f"sh -c {shlex.quote(text)}"] if self.name else ["sh", "-c", text]
+
+    def run(
+        self, text: str, data: bytes = b"", seconds: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """Run text with data on its stdin; status 255 is a connection that was lost.
+
+        A command that takes longer than that counts as lost, too.
+        """
+        try:
+            result = subprocess.run(
+                self.command(text), input=data, stdout=subprocess.PIPE, timeout=seconds
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess([], 255, "")
+        output = result.stdout.decode(errors="replace").strip()
+        return subprocess.CompletedProcess([], result.returncode, output)
+
+
+def script(name: str, *arguments: str) -> str:
+    """The command for one of ci/hardware's scripts, in the bundle's busybox."""
+    words = [f"{WORK}/bin/sh", f"{WORK}/hardware/{name}", *arguments]
+    return f"PATH={WORK}/bin exec {shlex.join(words)}"
+
+
+def refused(asked: str) -> dict[str, str]:
+    """Tests that do not get onto a machine, and why; asked: TESTS=, which may name them."""
+    lines = (TOP / "ci/hardware/refused").read_text().splitlines()
+    tests = {}
+    for number, line in enumerate(lines, 1):
+        name, _, why = (part.strip() for part in line.partition("##"))
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not why or " " in name:
+            raise ValueError(f"ci/hardware/refused:{number}: want 'NAME ## why'")
+        tests[name] = why
+    return {name: why for name, why in tests.items() if name not in asked.split()}
+
+
+def instead(name: str, why: str) -> str:
+    """The program that takes a refused test's place: run-plan's skip, with its reason."""
+    text = f"- Skipping test: refused on hardware, {why} (TESTS={name} runs it)"
+    return f"#!/bin/sh\necho {shlex.quote(text)}\nexit 4\n"
+
+
+def replace_refused(tests: Path, asked: str) -> list[str]:
+    """Put a skip in the place of each refused test below a folder; returns their names."""
+    why = refused(asked)
+    found = [path for path in sorted(tests.rglob("*")) if path.is_file() and path.name in why]
+    for path in found:
+        path.write_text(instead(path.name, why[path.name]))
+    return [path.name for path in found]
+
+
+def release(modules: Path) -> str:
+    """The kernel release that modules were built for, the first word of their vermagic.
+
+    Raises ValueError if they are not all for one kernel.
+    """
+    files = sorted(modules.rglob("*.ko"))
+    magic: set[str] = {text.decode() for path in files for text in VERMAGIC.findall(path.read_bytes())}
+    if len(magic) != 1:
+        raise ValueError(f"{modules} has modules for {len(magic)} kernels: {sorted(magic)}")
+    return magic.pop().split()[0]
+
+
+def patterns(rules: SplatRules) -> dict[str, str]:
+    """ci/run/splats as files for the scripts on the machine: for `grep -E -f`, and `BIT WHAT` lines."""
+    files = {"splats": rules.splats, "allowed": rules.allowed}
+    texts = {name: "".join(f"{r.pattern}\n" for r in found) for name, found in files.items()}
+    return texts | {"taints": "".join(f"{bit} {what}\n" for bit, what in rules.taints.items())}
+
+
+def lanes_for(flags: list[str], device: bool = False) -> list[str]:
+    """The lanes of ci/run/lanes that are meant for a CPU with these flags and no others of theirs.
+
+    device: whether there is one to assign, so that lanes with an IOMMU are as well.
+    """
+    lanes = {name: set(features.split(",")) for name, features, *_ in entries("run/lanes")}
+    cpu = set().union(*lanes.values()) & set(flags)
+    return [
+        name for name, words in lanes.items() if words == cpu or device and words == cpu | {"iommu"}
+    ]
+
+
+def sections(ktap: str, lanes: list[str]) -> dict[str, str]:
+    """Each lane's part of a KTAP text, as far as it came."""
+    ends = "|".join(re.escape(lane) for lane in lanes)
+    parts = re.split(rf"(?m)^(?:not )?ok \d+ (?:{ends})\b.*$", ktap)
+    return dict(zip(lanes, parts))
+
+
+def without_avic(ktap: str, plan: Plan) -> list[str]:
+    """Lanes with avic=1 of which the kernel, or the probe, does not say that AVIC was on.
+
+    A lane in which no test came to an end has nothing to say.
+    """
+    parts = sections(ktap, list(plan.names))
+    found = []
+    for lane in plan.lanes:
+        part = parts.get(lane.name, "")
+        if not lane.avic or not re.search(r"(?m)^    (not )?ok ", part):
+            continue
+        if not re.search(r"(?m)^    #k .*kvm_amd: AVIC enabled", part):
+            found.append(f"{lane.name}: no 'AVIC enabled' in the kernel's log")
+        elif not any(int(n) for n in re.findall(r"(?m)^    # counts:.* load=(\d+)", part)):
+            found.append(f"{lane.name}: AVIC was never active, as the probe counts it")
+    return found
+
+
+def serial_init(init: str, tty: str) -> str:
+    """ci/guest/init for a machine with one serial port, to which power comes back by itself.
+
+    Raises ValueError if ci/guest/init is not what this knows.
+    """
+    wants = {"/dev/ttyS1": f"/dev/{tty}", "poweroff -f": "reboot -f"}
+    for old, new in wants.items():
+        if old not in init:
+            raise ValueError(f"ci/guest/init has no '{old}' any more")
+        init = init.replace(old, new)
+    return init
+
+
+def ktap_of(serial: str) -> str:
+    """The KTAP among what came on a serial line, without what was before it."""
+    text = serial.replace("\r", "")
+    begin = text.find("KTAP version 1")
+    return text[begin:] if begin >= 0 else ""

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What runs, evidence and flips have shown: what is kept of it, and the one judge of it.
+
+scripts/run keeps report/<base>/results.json, scripts/evidence evidence/<base>/evidence.json and
+scripts/flips flips/<base>/flips.json, each written and read here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from avic import ktap
+from avic.costs import Policy, growths
+from avic.ktap import Result
+
+GOOD = ("pass", "skip")
+# A level without results for a test, by what ended it.
+ENDED = ("hang", "panic", "boot", "error", "not-run")
+# Kinds of judgements that speak against the stack.
+RED = ("worse", "costlier", "lost", "flips", "evidence")
+Kept = TypeVar("Kept")
+
+
+def value(hint: Any, found: Any) -> Any:
+    """A value of JSON as its type hint says."""
+    if dataclasses.is_dataclass(hint):
+        return load(hint, found)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is list:
+        return [value(arguments[0], each) for each in found]
+    if origin is dict:
+        return {arguments[0](key): value(arguments[1], each) for key, each in found.items()}
+    if hint in (int, str, bool) and not isinstance(found, hint):
+        raise ValueError(f"{found!r} is not of type {hint.__name__}")
+    return found
+
+
+def load(kind: type[Kept], found: dict[str, Any]) -> Kept:
+    """A dataclass out of JSON; what it does not know is left out.
+
+    Raises TypeError or ValueError if something is missing, or of another type.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in dataclasses.fields(typing.cast(Any, kind)) if f.init}
+    return kind(**{name: value(hints[name], each) for name, each in found.items() if name in known})
+
+
+def save(path: Path, kept: Any) -> None:
+    """Write a dataclass as JSON."""
+    path.write_text(json.dumps(asdict(kept), indent=1) + "\n")
+
+
+@dataclass
+class Level:
+    """One level's runs in the suite."""
+
+    name: str
+    results: list[Result] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)  # whose logs are NAME.MACHINE.ktap and so on
+    when: str = ""  # of its last run
+    reused: str = ""  # when it ran, if an earlier run's results are taken
+
+
+@dataclass
+class Judgement:
+    """One thing that the judge says: kind is one of RED, or unsteady, known, allowed."""
+
+    kind: str
+    name: str  # what it is about, such as 'LANE TEST' or 'evidence SLUG'
+    text: str
+
+    @property
+    def red(self) -> bool:
+        return self.kind in RED
+
+
+@dataclass
+class Suite:
+    """The KVM selftests on base and stack: results.json."""
+
+    what: dict[str, str]
+    base: Level
+    stack: Level
+    again: list[Level] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+
+    @property
+    def levels(self) -> list[Level]:
+        return [self.base, self.stack]
+
+    @classmethod
+    def read(cls, folder: Path) -> Suite | None:
+        """None if there is no such run."""
+        path = folder / "results.json"
+        return load(cls, json.loads(path.read_text())) if path.exists() else None
+
+
+@dataclass
+class Seen:
+    """A case's result on one level of the stack; boot names the logs of its machine."""
+
+    level: int
+    boot: str
+    result: Result
+
+
+@dataclass
+class Case:
+    """A line of ci/proofs, as scripts/evidence saw it."""
+
+    id: str
+    slug: str
+    test: str
+    case: str
+    why: str
+    first: int
+    fails_before: bool
+    problems: list[str]
+    seen: list[Seen]
+    variant: str = ""  # of the kernel, if it is not the usual one
+    home: str = ""  # the base that the test is from, if it is another
+    needs: str = ""  # the change without which it fails anyway
+
+    @property
+    def before(self) -> Seen | None:
+        """On the level before the fix, if it has to fail there."""
+        levels = [seen for seen in self.seen if seen.level < self.first]
+        return levels[0] if levels and self.fails_before else None
+
+    @property
+    def after(self) -> Seen | None:
+        """On the first level from the change on that was run."""
+        levels = [seen for seen in self.seen if not self.fails_before or seen.level >= self.first]
+        return levels[0] if levels else None
+
+    @property
+    def failing_line(self) -> str:
+        """The line on the level before that says what ci/proofs says."""
+        if not self.before:
+            return ""
+        lines = [*self.before.result.log, self.before.result.note]
+        said = [line.strip() for line in lines if re.search(self.why, line)]
+        return said[0] if said else f"{self.before.result.status} {self.before.result.note}"
+
+
+@dataclass
+class Evidence:
+    """What scripts/evidence kept of a base: evidence.json."""
+
+    what: dict[str, str]
+    levels: dict[str, dict[int, int]]  # of each variant, which level was run for which
+    cases: list[Case]
+
+    @classmethod
+    def read(cls, folder: Path) -> Evidence | None:
+        """None if there is none."""
+        path = folder / "evidence.json"
+        return load(cls, json.loads(path.read_text())) if path.exists() else None
+
+
+@dataclass
+class Flips:
+    """How often IRQ windows flipped the VM's inhibit on a level."""
+
+    flips: int
+    at: list[int]  # us
+    reasons: list[int]  # APICV_INHIBIT_REASON_*, which is numbered otherwise on each base
+    lost: str  # what was lost, '' if nothing
+
+    @property
+    def windows(self) -> list[int]:
+        """us from the first window on; odd ones clear the inhibit again.
+
+        A VM's first reason is that it has no irqchip yet: that is no window.
+        """
+        at = [us for us, reason in zip(self.at, self.reasons) if reason != self.reasons[0]]
+        return [us - at[0] for us in at]
+
+
+@dataclass
+class BothFlips:
+    """What scripts/flips kept of a base: flips.json."""
+
+    what: dict[str, str]
+    levels: dict[str, Flips]  # base, stack
+
+    @classmethod
+    def read(cls, folder: Path) -> BothFlips | None:
+        """None if there is none."""
+        path = folder / "flips.json"
+        return load(cls, json.loads(path.read_text())) if path.exists() else None
+
+    def __str__(self) -> str:
+        words = [f"{found.flips} on the {level}" for level, found in self.levels.items()]
+        words += [f"{found.lost} on the {level}" for level, found in self.levels.items() if found.lost]
+        return ", ".join(words)
+
+
+# The judge.
+
+
+def seen_again(again: list[Level], lane: str, test: str) -> list[list[str]]:
+    """What base and stack gave for a test when it was run again, if it was."""
+    return [
+        [r.status for r in level.results if r.lane == lane and r.name.partition("@")[0] == test]
+        for level in again
+    ]
+
+
+def unsteady(again: list[list[str]]) -> bool:
+    """Whether a test failed again on the base too, or on the stack never again."""
+    return bool(again and again[1]) and (set(again[1]) <= set(GOOD) or not set(again[0]) <= set(GOOD))
+
+
+def lost(levels: Iterable[Level]) -> list[Judgement]:
+    """Levels that have no results for some of their tests, and why."""
+    found = []
+    for level in levels:
+        for result in level.results:
+            if result.status in ENDED:
+                text = f"{level.name}: {result.status} {result.lane} {result.name}: {result.note}"
+                found.append(Judgement("lost", f"{level.name} did not run to its end", text))
+                break
+    return found
+
+
+def judge_suite(suite: Suite, base: str, avic: Iterable[str], policy: Policy) -> list[Judgement]:
+    """What the stack's results say against the base's.
+
+    base: its name, as ci/run/costs has it.  avic: lanes in which AVIC has to be on.
+    """
+    before = {(r.lane, r.name): r.status for r in suite.base.results}
+    found = []
+    for old, new in ktap.worse(suite.base.results, suite.stack.results, avic):
+        was = old.status if old else "not there"
+        text = f"{new.lane} {new.name}: {was} -> {new.status}: {new.note}"
+        seen = seen_again(suite.again, new.lane, new.name)
+        if any(seen):
+            text += f"; again: base {' '.join(seen[0])}, stack {' '.join(seen[1])}"
+        found.append(Judgement("unsteady" if unsteady(seen) else "worse", f"{new.lane} {new.name}", text))
+    again = [level.results for level in suite.again] or [[], []]
+    for growth in growths(policy, base, suite.base.results, suite.stack.results, (again[0], again[1])):
+        kind, text = ("allowed", f"{growth}: {growth.why}") if growth.why else ("costlier", str(growth))
+        found.append(Judgement(kind, f"{growth.lane} {growth.test}", text))
+    for r in suite.stack.results:
+        if r.status not in GOOD and before.get((r.lane, r.name)) == r.status:
+            text = f"{r.lane} {r.name}: {r.status} on the base too"
+            found.append(Judgement("known", f"{r.lane} {r.name}", text))
+    found += lost(suite.levels)
+    if not any(r.status == "pass" for r in suite.stack.results):
+        text = "no test passed on the stack: nothing was shown"
+        found.append(Judgement("worse", "no test passed", text))
+    return found
+
+
+def judge_evidence(evidence: Evidence | None) -> list[Judgement]:
+    """Changes of which a case does not show what it has to."""
+    return [
+        Judgement("evidence", f"evidence {case.slug}", f"{case.slug} {case.test} {case.case}: {case.problems[0]}")
+        for case in (evidence.cases if evidence else [])
+        if case.problems
+    ]
+
+
+def judge_flips(flips: BothFlips | None) -> list[Judgement]:
+    """An ExtINT that is lost on the stack."""
+    stack = flips.levels.get("stack") if flips else None
+    return [Judgement("flips", "flips", f"{stack.lost} on the stack")] if stack and stack.lost else []
+
+
+def red(judgements: Iterable[Judgement]) -> list[str]:
+    """What speaks against the stack, each once."""
+    return list(dict.fromkeys(each.name for each in judgements if each.red))

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0
+"""emulator BUNDLE OUT: boot a bundle on an emulated AMD machine.
+
+  BUNDLE   a folder that scripts/bundle made
+  OUT      an existing folder; gets ktap and console
+  QEMU=    another qemu-system-x86_64 than the one that ci/emulator/build prints
+  CPU=     another CPU than EPYC,+svm,+npt with the features that the plan names;
+           its word "iommu" stands for an IOMMU and a network card to assign
+  BOOT_SECONDS=   to the first line of KTAP (120; it takes 5 s on an idle machine)
+  GRACE_SECONDS=  for the guest to end and report a test that timed out (60)
+
+Never uses /dev/kvm: the point is the AMD CPU that QEMU's TCG emulates.
+A machine that does not get to the end of its plan leaves a last line
+"Bail out! KIND: WHAT" in ktap, with KIND one of boot, panic, hang, error.
+Exit status: 0 if the machine ran to its end, 1 if it bailed out.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from avic import ktap, plan as plans
+from avic.base import TOP
+from avic.plan import Plan
+from avic.process import unwind_on_signals
+
+BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 120)
+GRACE_SECONDS = int(os.environ.get("GRACE_SECONDS") or plans.GRACE_SECONDS)
+
+# Words of the plan's machine line that are no CPU features.
+DEVICES = {
+    # The IOMMU posts interrupts of devices to guests with AVIC; Linux wants the
+    # SMBus to remap interrupts; igb and edu are for VFIO.
+    "iommu": [
+        "-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on,irte-cache=on",
+        "-device", "amd-fch-smbus,addr=14.0",
+        "-device", "igb",
+        "-device", "edu",
+    ],
+}  # fmt: skip
+
+
+def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
+    """The command line of the emulated machine."""
+    words = Plan.read((bundle / "plan").read_text()).machine
+    features = ["+svm", "+npt", *(f"+{word}" for word in words if word not in DEVICES)]
+    devices = [option for word in words for option in DEVICES.get(word, [])]
+    return [
+        qemu,
+        "-accel", "tcg,thread=multi",
+        "-machine", "q35",
+        "-cpu", os.environ.get("CPU") or ",".join(["EPYC", *features]),
+        # A socket for each of the two nodes, or the kernel warns at boot.
+        "-smp", "2,sockets=2",
+        "-m", "4G",
+        # Two nodes, with a CPU each.
+        "-object", "memory-backend-ram,id=node0,size=2G",
+        "-object", "memory-backend-ram,id=node1,size=2G",
+        "-numa", "node,cpus=0,memdev=node0",
+        "-numa", "node,cpus=1,memdev=node1",
+        "-nodefaults",
+        "-display", "none",
+        "-no-reboot",
+        *devices,
+        "-serial", f"file:{out / 'console'}",
+        "-serial", f"file:{out / 'ktap'}",
+        "-kernel", str(bundle / "bzImage"),
+        "-initrd", str(bundle / "initramfs"),
+        "-append", "console=ttyS0 panic=-1 tsc=reliable no_timer_check nokaslr",
+    ]  # fmt: skip
+
+
+class Watch:
+    """Tells from the machine's two logs whether it still gets on."""
+
+    def __init__(self, out: Path, plan: Plan) -> None:
+        self.ktap, self.console = out / "ktap", out / "console"
+        self.plan = plan
+        self.size = 0
+        self.moved = self.shown = self.begin = time.monotonic()
+
+    def verdict(self, running: bool) -> str | None:
+        """'' when the plan is done, 'KIND: WHAT' for a bail-out, None to go on."""
+        text = ktap.read_text(self.ktap)
+        progress = ktap.Progress.of(text)
+        now = time.monotonic()
+        if len(text) != self.size:
+            self.size, self.moved = len(text), now
+        here = f"in {progress.test}" if progress.test else "between tests"
+        if now - self.shown > 15:
+            self.shown = now
+            name = self.ktap.parent.name
+            print(f"{now - self.begin:4.0f}s  emulator: {name}: {progress}", file=sys.stderr)
+        if progress.ended:
+            return ""
+        panic = re.search(r"Kernel panic - .*", ktap.read_text(self.console))
+        if panic and not running:
+            return f"panic: {panic[0].strip()} ({here})"
+        if not running:
+            return f"error: the machine stopped {here}"
+        if not progress.begun:
+            if now - self.begin > BOOT_SECONDS:
+                return f"boot: nothing from the guest after {BOOT_SECONDS} s"
+        elif now - self.moved > self.plan.patience(progress.test, GRACE_SECONDS):
+            return f"hang: the guest fell silent {here}"
+        return None
+
+
+def run(qemu: str, bundle: Path, out: Path) -> str:
+    """Boot, watch to the end, and return the bail-out or ''."""
+    with (out / "qemu").open("w") as log:
+        process = subprocess.Popen(
+            machine(qemu, bundle, out),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    watch = Watch(out, Plan.read((bundle / "plan").read_text()))
+    try:
+        while (verdict := watch.verdict(process.poll() is None)) is None:
+            time.sleep(0.2)
+        if verdict == "":
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                return "hang: the guest did not power off"
+        return verdict
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def built_qemu() -> str:
+    """The QEMU with AVIC, built first if need be; exits if that fails."""
+    build = TOP / "ci" / "emulator" / "build"
+    result = subprocess.run([build], stdout=subprocess.PIPE, text=True)
+    if result.returncode:
+        sys.exit(result.returncode)
+    return result.stdout.strip()
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print("emulator: usage: emulator BUNDLE OUT", file=sys.stderr)
+        return 2
+    unwind_on_signals()
+    qemu = shutil.which(os.environ.get("QEMU") or built_qemu())
+    if not qemu:
+        print(f"emulator: no program QEMU={os.environ.get('QEMU')}", file=sys.stderr)
+        return 2
+    bundle, out = Path(sys.argv[1]), Path(sys.argv[2])
+    bail = run(qemu, bundle, out)
+    if bail:
+        with (out / "ktap").open("a") as ktap:
+            ktap.write(f"\nBail out! {bail}\n")
+        print(f"emulator: {bail} (logs: {out})", file=sys.stderr)
+    return 1 if bail else 0

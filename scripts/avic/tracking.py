@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A branch that b4 tracks, made in a tree aside, and what b4 would send of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from email import message_from_string
+from email.utils import formataddr, getaddresses
+from pathlib import Path
+
+from avic.base import TOP
+from avic.outgoing import Person, restamp
+from avic.process import fail
+from avic.tree import DEAF, git, rev
+
+# What b4 keeps in the cover letter's commit: the same line in 0.12 to 0.16.
+TRACKING = "--- b4-submit-tracking ---"
+OLDEST_B4 = (0, 12)
+
+
+class B4:
+    """b4 in a tree of its own, deaf to the user's settings, which count when they send."""
+
+    def __init__(self, tree: Path) -> None:
+        self.command = os.environ.get("B4") or "b4"
+        self.tree = tree
+        self.env = os.environ | DEAF | {
+            "XDG_CACHE_HOME": f"{tree}/.git/b4-cache",
+            "XDG_DATA_HOME": f"{tree}/.git/b4-data",
+            # After a Ctrl-C it may not get to remove what it makes there: it goes with the tree.
+            "TMPDIR": f"{tree}/.git/b4-tmp",
+        }  # fmt: skip
+        for name in ("EDITOR", "VISUAL", "GIT_EDITOR"):
+            self.env.pop(name, None)
+        self.version = self.find()
+
+    def find(self) -> str:
+        """The version; exits with 2 if there is no b4, or one too old for what is used here."""
+        try:
+            said = subprocess.run(
+                [self.command, "--version"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        except OSError:
+            fail(2, f"there is no {self.command}: run scripts/setup, or give B4=")
+            raise AssertionError
+        version = said.stdout.strip()
+        numbers = re.match(r"(\d+)\.(\d+)", version)
+        if said.returncode or not numbers:
+            fail(2, f"{self.command} --version says '{version}': give B4=, a b4 that runs")
+            raise AssertionError
+        if (int(numbers[1]), int(numbers[2])) < OLDEST_B4:
+            fail(2, f"{self.command} is {version}, too old to track a series: want 0.12 or newer, give B4=")
+        return version
+
+    def can(self, verb: str, option: str) -> bool:
+        """Whether a verb of this b4 knows an option."""
+        return bool(re.search(rf"{option}(?![\w-])", self.run(verb, "--help")))
+
+    def run(self, *args: str) -> str:
+        """Run b4 and return what it says, which older ones do on stderr; its failure is ours."""
+        Path(self.env["TMPDIR"]).mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [self.command, *args],
+            cwd=self.tree, env=self.env, text=True, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if done.returncode:
+            fail(1, f"b4 {self.version}: b4 {' '.join(args)} failed", done.stdout)
+        return done.stdout
+
+
+def tree_for_b4(aside: Path, repo: Path, tip: str, me: Person) -> None:
+    """A git tree that shares the base's objects and has, on disk, only what get_maintainer.pl reads."""
+    git(repo, "init", "--quiet", str(aside))
+    objects = git(repo, "rev-parse", "--path-format=absolute", "--git-path", "objects").stdout.strip()
+    (aside / ".git/objects/info/alternates").write_text(f"{objects}\n")
+    shallow = Path(objects).parent / "shallow"
+    if shallow.exists():
+        shutil.copy(shallow, aside / ".git/shallow")
+    # get_maintainer.pl wants to see the top of a kernel tree, and matches folders as folders.
+    for folder in git(repo, "ls-tree", "-rd", "--name-only", "base").stdout.splitlines():
+        (aside / folder).mkdir(parents=True, exist_ok=True)
+    touched = git(repo, "diff", "--name-only", "base", tip).stdout.split()
+    wanted = ["/*", "!/*/", "/scripts/get_maintainer.pl", *(f"/{name}" for name in touched)]
+    (aside / ".git/info").mkdir(exist_ok=True)
+    (aside / ".git/info/sparse-checkout").write_text("\n".join(wanted) + "\n")
+    for name, value in {
+        "core.sparseCheckout": "true",
+        "gc.auto": "0",
+        "user.name": me.name,
+        "user.email": me.email,
+        "b4.prep-cover-strategy": "commit",
+        # Nothing is sent from here; this keeps b4 from wanting a signature for the web endpoint.
+        "sendemail.smtpserver": "localhost",
+    }.items():
+        git(aside, "config", name, value)
+
+
+class Tracked:
+    """A branch that b4 tracks already: its cover letter's commit, and what b4 noted there."""
+
+    def __init__(self, aside: Path, target: Path, branch: str) -> None:
+        git(aside, "fetch", "--quiet", "--no-tags", str(target), f"refs/heads/{branch}:refs/avic/old")
+        found = git(
+            aside, "log", "--format=%H", "--fixed-strings", f"--grep={TRACKING}", "base..refs/avic/old"
+        ).stdout.split()
+        if len(found) != 1:
+            fail(1, f"branch {branch} in {target} is not b4's: give --branch, another name")
+        self.message = git(aside, "show", "--no-patch", "--format=%B", found[0]).stdout.strip()
+        series = json.loads("{" + self.message.partition(TRACKING)[2].partition("{")[2])["series"]
+        self.revision = int(series["revision"])
+        self.links = {
+            int(revision[1:]): f"https://lore.kernel.org/all/{sent[-1]}"
+            for revision, sent in series.get("history", {}).items()
+        }
+
+
+def enroll(b4: B4, commits: list[str], branch: str, me: Person, old: Tracked | None) -> None:
+    """Make the branch in b4's tree, tracked: anew, or as the old one is."""
+    base, tip = rev(b4.tree, "base"), commits[-1]
+    if old:
+        cover = git(
+            b4.tree, "commit-tree", "base^{tree}", "-p", base, "-F", "-",
+            stdin=old.message, env=me.env("AUTHOR") | me.env("COMMITTER"),
+        ).stdout.strip()  # fmt: skip
+        tip = restamp(b4.tree, commits, cover, lambda _, text: text, None, me)[-1]
+    git(b4.tree, "checkout", "--quiet", "-B", branch, tip)
+    if old:
+        git(b4.tree, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")
+    else:
+        b4.run("prep", "--enroll", base)
+
+
+def recipients_with_snippet(aside: Path) -> None:
+    """Have b4 ask get_maintainer.pl with MAINTAINERS.snippet, as it asks it otherwise."""
+    maintainers = aside / ".git/MAINTAINERS"
+    known = git(aside, "show", "base:MAINTAINERS").stdout
+    maintainers.write_text(f"{known}\n{(TOP / 'MAINTAINERS.snippet').read_text()}")
+    script = aside / "scripts/get_maintainer.pl"
+    command = f"{script} --nogit --nogit-fallback --nogit-chief-penguins --norolestats --mpath={maintainers}"
+    git(aside, "config", "b4.send-auto-to-cmd", f"{command} --nol")
+    git(aside, "config", "b4.send-auto-cc-cmd", f"{command} --nom")
+
+
+def show_mails(text: str, wanted: int) -> None:
+    """What b4 would send: whom to, and the subjects; all of it if V=1 asks for that.
+
+    Exits with 1 if that is not as many mails as are wanted.
+    """
+    raw = re.findall(r"(?ms)^ *--- DRYRUN: message follows ---\n(.*?)^ *--- DRYRUN: message ends", text)
+    mails = [message_from_string(re.sub(r"(?m)^ *\| ?", "", each)) for each in raw]
+    if len(mails) != wanted:
+        fail(1, f"b4 would send {len(mails)} mails, not {wanted}: see what it says", text)
+    if os.environ.get("V"):
+        print(text)
+        return
+    for field in ("To", "Cc"):
+        for pair in getaddresses(mails[0].get_all(field, [])):
+            print(f"{field.lower():8} {formataddr(pair)}")
+    for mail in mails:
+        print(f"mail     {' '.join(mail['Subject'].split())}")

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The git tree that a series is applied to."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from avic.base import BASE, TOP
+from avic.process import fail, held_back, say
+
+# A git that does not hear the user's settings.
+DEAF = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+# A commit as a patch: the same commit always gives the same bytes.
+FORMAT = [
+    "--zero-commit",
+    "--no-signature",
+    "--no-notes",
+    "--abbrev=12",
+    "--diff-algorithm=histogram",
+    "--no-renames",
+]
+
+
+def git(
+    repo: Path, *args: str, check: bool = True, stdin: str = "", env: Mapping[str, str] = {}
+) -> subprocess.CompletedProcess[str]:
+    """Run git in repo, deaf to the user's own settings, which must not change a result.
+
+    stdin: what git reads.  env: more variables, e.g. GIT_AUTHOR_NAME, in place
+    of the nobody that git otherwise runs as.
+    """
+    # A git that is cut short would leave the tree half switched.
+    with held_back():
+        result = subprocess.run(
+            ["git", "-C", str(repo), *args],
+            text=True,
+            errors="surrogateescape",
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ
+            | DEAF
+            | {
+                "GIT_AUTHOR_NAME": "nobody",
+                "GIT_AUTHOR_EMAIL": "nobody@localhost",
+                "GIT_COMMITTER_NAME": "nobody",
+                "GIT_COMMITTER_EMAIL": "nobody@localhost",
+            }
+            | dict(env),
+        )
+    if check and result.returncode:
+        fail(1, f"git {args[0]} failed in {repo}: {result.stderr.strip()}")
+    return result
+
+
+def rev(repo: Path, name: str) -> str:
+    """The commit that a name stands for, or '' if there is none."""
+    return git(repo, "rev-parse", "--verify", "--quiet", name, check=False).stdout.strip()
+
+
+def unpack(repo: Path, commit: str, folder: Path, *names: str) -> str:
+    """Write files, or folders with what is in them, as the commit has them, below a folder.
+
+    Returns git's complaint if the commit has no such names, else ''.
+    """
+    archive = folder / "archive.tar"
+    made = git(repo, "archive", f"--output={archive}", commit, "--", *names, check=False)
+    if made.returncode:
+        return made.stderr.strip()
+    with tarfile.open(archive) as files:
+        files.extractall(folder)
+    archive.unlink()
+    return ""
+
+
+def fetched(base: str = BASE) -> Path:
+    """A base's git tree, fetched first if need be."""
+    env = os.environ | {"BASE": base}
+    result = subprocess.run([TOP / "scripts/fetch"], stdout=subprocess.PIPE, text=True, env=env)
+    if result.returncode:
+        sys.exit(result.returncode)
+    return Path(result.stdout.strip())
+
+
+@contextmanager
+def locked(repo: Path) -> Iterator[None]:
+    """Nobody else switches repo's tree meanwhile, or builds from it (scripts/build has the same lock)."""
+    with (repo / ".git" / "avic.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for who has the lock {lock.name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def need_clean(repo: Path) -> None:
+    """Exit with 1 if tracked files in repo have changes that no commit has."""
+    if git(repo, "status", "--porcelain", "--untracked-files=no").stdout:
+        fail(1, f"{repo} has uncommitted changes: commit them on branch stack, or git checkout .")

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The command line of each verb: --help, options beside variables, and what it refuses."""
+
+import os
+import subprocess
+import unittest
+from pathlib import Path
+
+from project import TOP
+from avic import cli
+
+# sparse takes sparse's own arguments.
+VERBS = sorted(
+    path for path in (TOP / "scripts").iterdir()
+    if path.is_file() and os.access(path, os.X_OK) and path.name != "sparse"
+)  # fmt: skip
+# Those that take arguments, with one that none of them takes.
+TAKES = {"affected", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "mutate", "release", "report"}
+
+
+def call(verb: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
+    return subprocess.run(
+        [verb, *arguments], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+    )
+
+
+class Verbs(unittest.TestCase):
+    def test_all_are_here(self) -> None:
+        self.assertGreater(len(VERBS), 18)
+
+    def test_help(self) -> None:
+        for verb in VERBS:
+            with self.subTest(verb.name):
+                said = call(verb, "--help")
+                self.assertEqual((said.returncode, said.stderr), (0, ""))
+                self.assertRegex(said.stdout, rf"\b{verb.name}\b")
+
+    def test_an_unknown_option_is_refused(self) -> None:
+        """One line, and nothing is done: refresh --help once rewrote patches/."""
+        for verb in VERBS:
+            with self.subTest(verb.name):
+                said = call(verb, "--no-such-option")
+                self.assertEqual((said.returncode, said.stdout), (2, ""))
+                self.assertIn("--no-such-option", said.stderr)
+
+    def test_an_argument_that_it_does_not_take_is_refused(self) -> None:
+        for verb in VERBS:
+            if verb.name not in TAKES:
+                with self.subTest(verb.name):
+                    said = call(verb, "no-such-argument")
+                    self.assertEqual((said.returncode, said.stdout), (2, ""))
+                    self.assertRegex(said.stderr, r"^\w+: takes no argument 'no-such-argument': see \w+ --help\n$")
+
+
+class Options(unittest.TestCase):
+    DOC = "verb [NAME]: does it.\n\n  BASE=v6.12   which base   TREE=  a tree\n  FULL=1   all\n"
+
+    def setUp(self) -> None:
+        for name in ("BASE", "TREE", "FULL"):
+            old = os.environ.pop(name, None)
+            self.addCleanup(lambda n=name, o=old: os.environ.update({n: o}) if o else os.environ.pop(n, None))
+
+    def test_they_set_the_variables(self) -> None:
+        left = cli.options("verb", self.DOC, ["--base", "v6.1", "a", "--tree=/x y", "--full", "--other", "b"])
+        self.assertEqual(left, ["a", "--other", "b"])
+        self.assertEqual([os.environ[name] for name in ("BASE", "TREE", "FULL")], ["v6.1", "/x y", "1"])
+
+    def test_the_shell_reads_them_alike(self) -> None:
+        for arguments in (["--base", "nosuch"], ["--base=nosuch"]):
+            for verb in ("fetch", "apply"):
+                said = call(TOP / "scripts" / verb, *arguments)
+                self.assertEqual(said.returncode, 2)
+                self.assertIn("no base 'nosuch'", said.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
