@@ -81,7 +81,7 @@ class Run:
 
     def results(self) -> list[ktap.Result]:
         """What the run gave, once it is finished."""
-        rules = ktap.SplatRules.read(TOP / "scripts" / "run" / "splats")
+        rules = ktap.SplatRules.read(TOP / "ci" / "run" / "splats")
         return ktap.read_ktap(ktap.read_text(self.done / "ktap"), self.plan.names, rules)
 
     def start(self) -> None:

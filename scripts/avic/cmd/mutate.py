@@ -176,7 +176,7 @@ class Bench:
             else:
                 fail(1, f"ci/mutants/plan: no program '{program}': add tests/guest/{program}.c")
         self.qemu = os.environ.get("QEMU") or script(TOP / "ci" / "emulator" / "build")
-        self.rules = ktap.SplatRules.read(TOP / "scripts" / "run" / "splats")
+        self.rules = ktap.SplatRules.read(TOP / "ci" / "run" / "splats")
         files = [image / "bzImage", RUNNER, TOP / "scripts" / "bundle"]
         files += sorted(path for path in tests.rglob("*") if path.is_file())
         files += sorted((TOP / "ci" / "guest").iterdir())

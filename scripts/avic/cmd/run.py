@@ -263,7 +263,7 @@ def main() -> int:
         what["no lane"] = f"{' '.join(sorted(with_device))}: this base's irq_test takes no device"
     if no_build := explained(read_base(TOP / "patches" / BASE), "No-build"):
         what["no build"] = f"{' '.join(no_build)} (patches/{BASE}/base says why)"
-    policy = costs.Policy(TOP / "scripts" / "run" / "costs")
+    policy = costs.Policy(TOP / "ci" / "run" / "costs")
     avic = [name for name, _, *parameters in entries("run/lanes") if "avic=1" in parameters]
     found = results.Suite(what, base, stack)
     first = results.judge_suite(found, BASE, avic, policy)
