@@ -12,8 +12,9 @@ shopt -s inherit_errexit
 # in $arguments.
 read_options() {
 	local head name
-	head=$(sed --quiet '4,/^$/{s/^# \{0,1\}//p}' "$0")
 	arguments=()
+	[[ $# -gt 0 ]] || return 0
+	head=$(sed --quiet '4,/^$/{s/^# \{0,1\}//p}' "$0")
 	while [[ $# -gt 0 ]]; do
 		name=${1%%=*}
 		name=${name#--}

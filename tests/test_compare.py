@@ -5,6 +5,7 @@ import unittest
 
 from project import TOP
 from avic.cmd import compare
+from avic.patch import read_patch
 
 C = """\
 #include <a.h>
@@ -50,7 +51,7 @@ class Units(unittest.TestCase):
 
     def test_real_code(self) -> None:
         """Each function that the stacks of two bases change is found in its file."""
-        patch = compare.read_patch(next((TOP / "patches/v6.12").glob("*-irqwin-withdrawn.patch")))
+        patch = read_patch(next((TOP / "patches/v6.12").glob("*-irqwin-withdrawn.patch")))
         self.assertIn("+svm_put_irq_window(svm);", compare.essence(patch))
 
 

@@ -10,24 +10,25 @@ from pathlib import Path
 
 from project import TOP
 from avic import ktap
+from avic.base import Base
 from avic.cmd import evidence
 from avic.ktap import Result
-from avic.patch import slugs_of
 from avic.proof import MACHINE, read_proofs
 
 PROOFS = """\
 # comment
-F1 fix-one    a_test  one    ## it is lost
-F2 fix-two    a_test  two    ## it hangs
-F3 plain      -       -      ## nothing to see
-T1 selftest-a a_test  -      ## all cases
+fix-one    a_test  one    ## it is lost
+fix-two    a_test  two    ## it hangs
+plain      -       -      ## nothing to see
+selftest-a a_test  -      ## all cases
 """
 SLUGS = ["fix-one", "plain", "fix-two", "selftest-a"]
+IDS = {"fix-one": "F1", "plain": "F3", "fix-two": "F2", "selftest-a": "T1"}
 ALONE = {level: level for level in range(5)}
 
 
 def rows(text: str = PROOFS, slugs: list[str] = SLUGS) -> list[object]:
-    return evidence.choose(read_proofs(text), slugs)
+    return evidence.choose(read_proofs(text, IDS), slugs)
 
 
 class Proofs(unittest.TestCase):
@@ -38,22 +39,22 @@ class Proofs(unittest.TestCase):
             re.compile(proof.why)
         known = {slug for proof in proofs for slug in proof.slugs}
         for series in TOP.glob("patches/*/series"):
-            slugs = set(slugs_of(series.parent))
+            slugs = set(Base(series.parent).slugs)
             self.assertLessEqual(slugs, known, series)
 
     def test_a_line_that_is_none(self) -> None:
         for line in (
-            "F1 fix-one a_test ## why",
-            "F1 fix-one a_test one",
-            "F1 fix-one a_test one ##",
-            "F1 fix-one a_test one no-such-variant ## why",
+            "fix-one a_test ## why",
+            "fix-one a_test one",
+            "fix-one a_test one ##",
+            "fix-one a_test one no-such-variant ## why",
         ):
             with self.assertRaisesRegex(ValueError, "ci/proofs:1"):
                 read_proofs(line)
 
     def test_a_case_with_a_device(self) -> None:
         """Arguments, and a machine and a kernel of its own."""
-        proof, plain = read_proofs("F f t -d,DEVICE,-k,9 kasan ## x\nF f t one ## x\n")
+        proof, plain = read_proofs("f t -d,DEVICE,-k,9 kasan ## x\nf t one ## x\n")
         self.assertEqual(proof.arguments, ["-d", "DEVICE", "-k", "9"])
         self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
         self.assertEqual((plain.machine, plain.variant), (MACHINE, ""))
@@ -69,7 +70,7 @@ class Proofs(unittest.TestCase):
 
     def test_a_test_of_another_base(self) -> None:
         """Where this base's stack has no test that could tell."""
-        (proof,) = read_proofs("F f v7.3/t -d,DEVICE notifier ## x\n")
+        (proof,) = read_proofs("f v7.3/t -d,DEVICE notifier ## x\n")
         self.assertEqual((proof.home, proof.test, proof.name), ("v7.3", "t", "t:-d,DEVICE"))
 
     def test_a_change_without_proof_is_an_error(self) -> None:
@@ -85,7 +86,7 @@ class Proofs(unittest.TestCase):
 
     def test_a_case_that_fails_anyway_before_another_change(self) -> None:
         """It begins there, on a base that never needed its own change."""
-        line = "F1 fix-one a_test - ## x\nF2 fix-one>fix-two a_test b ## x\nF3 plain - - ## x\n"
+        line = "fix-one a_test - ## x\nfix-one>fix-two a_test b ## x\nplain - - ## x\n"
         for slugs, want in (
             (["plain", "fix-one", "fix-two"], (2, 3, True)),
             (["plain", "fix-one"], (2, 2, False)),
@@ -102,7 +103,7 @@ def kind(levels: dict, stands: dict[int, int]):
 class Together(unittest.TestCase):
     """Changes that show only together."""
 
-    LINE = "F fix-one+fix-two a_test one ## it is lost\nF3 plain - - ## nothing\n"
+    LINE = "fix-one+fix-two a_test one ## it is lost\nplain - - ## nothing\n"
 
     def begin(self, *slugs: str) -> list[tuple[str, int, int, bool]]:
         return [(r.proof.slug, r.before, r.first, r.fails_before) for r in rows(self.LINE, [*slugs])]
@@ -118,11 +119,11 @@ class Together(unittest.TestCase):
 
     def test_one_shows_alone_as_well(self) -> None:
         """Its own line says more; a base that needs only this one has nothing to tell of the other."""
-        alone = "G fix-two a_test two ## it hangs\n"
+        alone = "fix-two a_test two ## it hangs\n"
         found = [(r.proof.id, r.before, r.first) for r in rows(self.LINE + alone, ["fix-one", "plain", "fix-two"])]
-        self.assertEqual(found, [("F", 0, 3), ("G", 2, 3)])
+        self.assertEqual(found, [("F1", 0, 3), ("F2", 2, 3)])
         found = [(r.proof.id, r.before, r.first) for r in rows(self.LINE + alone, ["plain", "fix-two"])]
-        self.assertEqual(found, [("G", 1, 2)])
+        self.assertEqual(found, [("F2", 1, 2)])
 
     def test_they_have_one_case(self) -> None:
         levels = {n: evidence.Level(Path("modules"), Path("k")) for n in range(4)}
@@ -139,7 +140,7 @@ class Together(unittest.TestCase):
 
 class Told(unittest.TestCase):
     def test_a_row_is_told_when_all_its_levels_are_seen(self) -> None:
-        (row,) = rows("F fix a_test - ## why\nO other - - ## x\n", ["other", "fix"])
+        (row,) = rows("fix a_test - ## why\nother - - ## x\n", ["other", "fix"])
         stands = {1: 1, 2: 2}
         self.assertFalse(row.complete(stands))
         row.seen[2] = Result("l", "t", "pass")
@@ -204,7 +205,7 @@ class Verdict(unittest.TestCase):
         proofs = read_proofs((TOP / "ci/proofs").read_text())
         rules = ktap.SplatRules.read(TOP / "ci/run/splats")
         slugs = [f"patch-{n}" for n in range(6)] + ["physical-id-claim"]
-        fillers = "".join(f"F patch-{n} - - ## none\n" for n in range(6))
+        fillers = "".join(f"patch-{n} - - ## none\n" for n in range(6))
         every = evidence.choose([*read_proofs(fillers), *proofs], slugs)
         mine = [row for row in every if row.fails_before]
         self.assertEqual(len(mine), 2)

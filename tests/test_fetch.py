@@ -189,6 +189,7 @@ class FetchDebian(Toy):
             env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}, start_new_session=True,
         )  # fmt: skip
         while not (tools / "began").exists():
+            self.assertIsNone(process.poll(), "it ended without cleaning up")
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=60)

@@ -22,8 +22,8 @@ from pathlib import Path
 from browser import Browser
 
 from project import TOP
+from avic.base import Base
 from avic.page import stored
-from avic.patch import slugs_of
 
 CAPTURED = TOP / "tests/captured/cache"
 # Debian's, which has Debian's python3-junitparser, whatever python3 is first in PATH.
@@ -250,7 +250,7 @@ class Words(Page):
         """Of its own, with the name of its own line, though it shares another line."""
         ids = {change.slug: change.id for change in stored.read(TOP, CAPTURED).changes}
         for series in TOP.glob("patches/*/series"):
-            for slug in slugs_of(series.parent):
+            for slug in Base(series.parent).slugs:
                 self.assertIn(slug, ids)
         ours = ("ga-log-pre-destroy", "ga-log-wake-locked", "ga-log-unregister", "ga-log-control-lock")
         self.assertEqual([ids[slug] for slug in ours], ["L3", "L4", "L5", "L8"])

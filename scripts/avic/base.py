@@ -4,31 +4,95 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent.parent
-BASE = os.environ.get("BASE") or "v6.12"
-PATCHES = TOP / "patches" / BASE
-CACHE = Path(
-    os.environ.get("AVIC_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
-)
+from avic.patch import Patch, read_patch, read_series
+from avic.paths import TOP
+from avic.process import fail
 
 
-def read_base(folder: Path) -> dict[str, list[str]]:
-    """The fields of a base's file; patches/v6.12/base says what they mean."""
-    fields: dict[str, list[str]] = {}
-    for line in (folder / "base").read_text().splitlines():
-        name, colon, value = line.partition(":")
-        if colon and not line.startswith("#"):
-            fields.setdefault(name, []).append(value.strip())
-    return fields
+@dataclass
+class Base:
+    """What a folder of patches/ says; patches/v6.12/base says what its fields mean."""
+
+    folder: Path
+
+    @classmethod
+    def every(cls, top: Path = TOP) -> list[Base]:
+        """All bases that have a series, in the order of their versions."""
+        return sorted((cls(path.parent) for path in top.glob("patches/*/series")), key=lambda base: base.version)
+
+    @classmethod
+    def named(cls, name: str) -> Base:
+        """The base of a name; exits with 2 if there is none."""
+        base = cls(TOP / "patches" / name)
+        if not (base.folder / "series").exists():
+            fail(2, f"no base '{name}': patches/ has {' '.join(map(str, cls.every()))}")
+        return base
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def version(self) -> list[int]:
+        """The numbers of its name: v6.6 comes before v6.12."""
+        return [int(number) for number in re.findall(r"\d+", self.name)]
+
+    @cached_property
+    def fields(self) -> dict[str, list[str]]:
+        """Its file, by field; a field may stand there more than once."""
+        found: dict[str, list[str]] = {}
+        for line in (self.folder / "base").read_text().splitlines():
+            name, colon, value = line.partition(":")
+            if colon and not line.startswith("#"):
+                found.setdefault(name, []).append(value.strip())
+        return found
+
+    def why(self, field: str) -> dict[str, str]:
+        """Word -> why, of a field 'NAME: WORD...: why', e.g. the slugs of Left-out."""
+        found: dict[str, str] = {}
+        for text in self.fields.get(field, []):
+            words, _, why = text.partition(": ")
+            found |= dict.fromkeys(words.split(), why)
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The files of its series, in order."""
+        return read_series(self.folder)
+
+    @property
+    def slugs(self) -> list[str]:
+        """The slugs of its series, in order."""
+        return [name[5 : -len(".patch")] for name in self.names]
+
+    @property
+    def patches(self) -> list[Patch]:
+        """The patches of its series, in order."""
+        return [read_patch(self.folder / name) for name in self.names]
+
+    @property
+    def by_slug(self) -> dict[str, Patch]:
+        """The patches of its series, by slug."""
+        return {patch.slug: patch for patch in self.patches}
+
+    def tree(self, verb: str) -> Path:
+        """The git tree that scripts/fetch or scripts/apply makes for it; exits as they do."""
+        env = os.environ | {"BASE": self.name}
+        done = subprocess.run([TOP / "scripts" / verb], stdout=subprocess.PIPE, text=True, env=env)
+        if done.returncode:
+            sys.exit(done.returncode)
+        return Path(done.stdout.strip())
 
 
-def explained(fields: dict[str, list[str]], name: str) -> dict[str, str]:
-    """Word -> why, of a base's field 'NAME: WORD...: why', e.g. the slugs of Left-out."""
-    found: dict[str, str] = {}
-    for text in fields.get(name, []):
-        words, _, why = text.partition(": ")
-        found |= dict.fromkeys(words.split(), why)
-    return found
+# The one that the user asks for.
+BASE = Base(TOP / "patches" / (os.environ.get("BASE") or "v6.12"))

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from avic.base import TOP
+from avic.paths import TOP
 from avic.findings import Finding
 from avic.patch import Patch
 from avic.process import fail

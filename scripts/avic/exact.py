@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from avic.base import TOP
+from avic.paths import TOP
 from avic.patch import Hunk, Patch
 from avic.process import fail, scratch
 from avic.tree import git, rev

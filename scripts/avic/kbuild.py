@@ -8,26 +8,22 @@ what they are in; what it said about the rest is remembered by object.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from avic.base import CACHE, TOP
+from avic.build import environment, fragments, through_ccache
+from avic.paths import TOP
 from avic.findings import Finding, Places, of_make
-from avic.process import fail, held_back, say
 from avic.tree import DEAF, git
 
-# What no kernel object depends on.
-APART = ("tools", "Documentation")
 INCLUDE = re.compile(r"""\s*#\s*include\s*([<"])([^>"]+)""")
 # Where kbuild looks for headers, and where KVM does beside that.
 SEARCHED = ("arch/x86/include", "include", "arch/x86/include/uapi", "include/uapi")
@@ -71,68 +67,6 @@ class Tools:
                 os.killpg(process.pid, signal.SIGTERM)
 
 
-class Tree:
-    """A source tree of our own for a base: nobody else builds from it."""
-
-    def __init__(self, base: str, repo: Path) -> None:
-        self.repo = repo
-        self.folder = CACHE / "check" / base / repo.name
-        self.path = self.folder / "tree"
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Exit if another run has the tree."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                fail(1, f"another check has {self.folder}: wait for it, or set AVIC_CACHE")
-            yield
-
-    def checkout(self, commit: str) -> None:
-        """The commit's files, in a clone that shares its objects with the repository."""
-        if not self.path.exists():
-            new = self.folder / f".tree.{os.getpid()}"
-            say(f"a source tree for the gates in {self.path}")
-            try:
-                new.mkdir(parents=True)
-                git(new, "init", "--quiet")
-                # By hand: git clone --shared copies what is shallow instead.
-                objects = git(self.repo, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-                (new / ".git/objects/info/alternates").write_text(objects.stdout)
-                git(new, "checkout", "--quiet", "--detach", commit)
-                new.rename(self.path)
-            finally:
-                with held_back():
-                    shutil.rmtree(new, ignore_errors=True)
-        at = git(self.path, "rev-parse", "HEAD").stdout.strip()
-        if at != commit or git(self.path, "diff", "--name-only", "HEAD").stdout:
-            git(self.path, "checkout", "--quiet", "--force", "--detach", commit)
-
-    def source(self, commit: str, *folders: str) -> str:
-        """A hash of what a build of the commit depends on: some folders, or all of the kernel."""
-        if folders:
-            listing = git(self.repo, "ls-tree", commit, *folders).stdout
-        else:
-            lines = git(self.repo, "ls-tree", commit).stdout.splitlines()
-            listing = "\n".join(line for line in lines if not line.endswith(APART))
-        return hashlib.sha256(listing.encode()).hexdigest()[:16]
-
-    def text(self, commit: str, file: str) -> str:
-        """A file as the commit has it, '' if it has none."""
-        return git(self.repo, "show", f"{commit}:{file}", check=False).stdout
-
-
-def fragments(config: str) -> list[Path]:
-    """The files in configs/ that make up a configuration (scripts/configure reads them)."""
-    path = TOP / "configs" / f"{config}.config"
-    if not path.exists():
-        fail(2, f"no config '{config}' in configs/")
-    below = re.findall(r"^# On top of: *(\S+)", path.read_text(), re.MULTILINE)
-    return [each for name in below for each in fragments(name)] + [path]
-
-
 class Build:
     """Make in a build folder, and what it has said about each object that is there."""
 
@@ -140,27 +74,13 @@ class Build:
         """variables: for make, such as CC=clang W=1; the compiler goes through ccache."""
         self.tree, self.out, self.jobs = tree, out, jobs
         self.state = out / "findings.json"
-        cache = "ccache " if shutil.which("ccache") else ""
         self.variables = [
-            f"CC={cache}{v[3:]}" if v.startswith("CC=")
+            f"CC={through_ccache(v[3:])}" if v.startswith("CC=")
             # One of ours, by its place here.
             else v.replace("=", f"={TOP}/", 1) if "=scripts/" in v
             else v
             for v in variables
-        ] + [f"HOSTCC={cache}gcc"]  # fmt: skip
-        self.environment = os.environ | {
-            "CCACHE_DIR": os.environ.get("CCACHE_DIR") or str(CACHE / "ccache"),
-            "CCACHE_MAXSIZE": os.environ.get("CCACHE_MAXSIZE") or "5G",
-            # As in scripts/build, which fills the same cache.
-            "CCACHE_DEPEND": "1",
-            "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
-            "KBUILD_BUILD_TIMESTAMP": "@0",
-            "KBUILD_BUILD_USER": "avic",
-            "KBUILD_BUILD_HOST": "avic",
-            "LC_ALL": "C",
-        }
-        for name in ("BASE", "TREE", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
-            self.environment.pop(name, None)
+        ] + [f"HOSTCC={through_ccache()}"]  # fmt: skip
 
     def run(self, log: Path, command: list[str]) -> int:
         """Run a command with its output in a log; returns its exit status."""
@@ -169,7 +89,7 @@ class Build:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
             status, _, _ = Tools.run(
-                command, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+                command, env=environment(), stdout=output, stderr=subprocess.STDOUT
             )
         return status
 

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from avic import ktap
-from avic.base import BASE, CACHE, TOP
+from avic.base import BASE
+from avic.paths import CACHE, TOP
 from avic.plan import Plan
 from avic.process import say, script
 from avic.tree import git
@@ -22,7 +23,7 @@ RUNNER = os.environ.get("RUNNER") or "emulator"
 
 def kept(kind: str) -> Path:
     """Where the results of a kind, such as "report", of this base and runner are kept."""
-    return CACHE / kind / (BASE if RUNNER == "emulator" else f"{BASE}-{RUNNER}")
+    return CACHE / kind / (BASE.name if RUNNER == "emulator" else f"{BASE}-{RUNNER}")
 
 
 def need_qemu() -> None:
@@ -63,7 +64,8 @@ class Run:
         if (image / "config").exists():
             shutil.copy(image / "config", self.bundle)
         self.runner = TOP / "scripts" / "runners" / RUNNER
-        key = (self.bundle / "key").read_bytes() + self.runner.read_bytes()
+        key = (self.bundle / "key").read_bytes()
+        key += (TOP / "scripts" / "avic" / "runners" / f"{RUNNER}.py").read_bytes()
         if RUNNER == "emulator":
             key += f"{text}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
             key += script(os.environ["QEMU"], "--version").encode()

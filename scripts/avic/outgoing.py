@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from avic.base import BASE, PATCHES, TOP
+from avic.base import BASE
+from avic.paths import TOP
 from avic.patch import Patch
 from avic.process import fail
 from avic.tables import read_table
@@ -124,7 +125,7 @@ class Cover:
 
 def read_cover() -> Cover:
     """patches/<base>/cover: the subject, an empty line, the text."""
-    path = PATCHES / "cover"
+    path = BASE.folder / "cover"
     shown = path.relative_to(TOP)
     if not path.is_file():
         fail(2, f"no cover letter: write {shown}, its subject in the first line, then an empty one")
@@ -151,11 +152,11 @@ def version_notes(links: dict[int, str]) -> str:
         if not path.is_file():
             fail(1, f"no {path.relative_to(TOP)}: restore it from git")
         lines = []
-        heading = BASE  # what stands before the first heading is everybody's
+        heading = BASE.name  # what stands before the first heading is everybody's
         for line in path.read_text().splitlines():
             if match := re.fullmatch(r"(\S+):", line):
                 heading = match[1]
-            elif heading == BASE and line.strip():
+            elif heading == BASE.name and line.strip():
                 lines.append(line)
         lines = lines or ["- No change to this series."]
         if number - 1 in links:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avic.base import BASE, TOP
+from avic.paths import TOP
 from avic.process import fail
 
 NAME = re.compile(r"(\d{4})-([a-z0-9][a-z0-9-]*)\.patch")
@@ -108,7 +108,7 @@ def read_series(folder: Path) -> list[str]:
     series = folder / "series"
     shown = series.relative_to(TOP) if series.is_relative_to(TOP) else series
     if not series.exists():
-        fail(2, f"no base '{BASE}': there is no {shown}; set BASE= to a folder of patches/")
+        fail(2, f"no base '{folder.name}': there is no {shown}; set BASE= to a folder of patches/")
     lines = (line.split("#")[0].strip() for line in series.read_text().splitlines())
     names = [line for line in lines if line]
     for name in names:
@@ -126,8 +126,3 @@ def read_series(folder: Path) -> list[str]:
     if names != sorted(set(names)):
         fail(1, f"{shown} is not in the order of its numbers: run scripts/refresh")
     return names
-
-
-def slugs_of(folder: Path) -> list[str]:
-    """The slugs of a series, in order."""
-    return [name[5 : -len(".patch")] for name in read_series(folder)]

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from avic.base import TOP
+from avic.paths import TOP
 from avic.process import fail
+from avic.tables import read_lines
 
 MACHINE = "avic x2avic"
 WITH_DEVICE = MACHINE + " iommu"
@@ -45,28 +47,22 @@ class Proof:
         return WITH_DEVICE if "DEVICE" in self.arguments else MACHINE
 
 
-def read_proofs(text: str) -> list[Proof]:
-    """Parse ci/proofs; raises ValueError for a line that is not one."""
+def read_proofs(text: str, ids: Mapping[str, str] = {}) -> list[Proof]:
+    """Parse ci/proofs; raises ValueError for a line that is not one.  ids: slug -> ID."""
+    form = "SLUG TEST CASE [VARIANT] ## why"
+    variants = ([], ["kasan"], *([path.stem] for path in RACES.glob("*.patch")))
     proofs = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        words, _, why = line.partition("##")
-        fields = words.split()
-        known = [[], ["kasan"], *([path.stem] for path in RACES.glob("*.patch"))]
-        if len(fields) < 4 or not why.strip() or fields[4:] not in known:
-            raise ValueError(f"ci/proofs:{number}: want 'ID SLUG TEST CASE [VARIANT] ## why'")
-        needs, _, slug = fields[1].rpartition(">")
-        home, _, test = fields[2].rpartition("/")
-        variant = "".join(fields[4:])
-        proofs.append(Proof(fields[0], slug, test, fields[3], why.strip(), variant, home, needs))
+    for words, why in read_lines(text, "ci/proofs", form, lambda words: words[3:] in variants):
+        needs, _, slug = words[0].rpartition(">")
+        home, _, test = words[1].rpartition("/")
+        id = ids.get(slug.partition("+")[0], "")
+        proofs.append(Proof(id, slug, test, words[2], why, "".join(words[3:]), home, needs))
     return proofs
 
 
-def load_proofs(path: Path) -> list[Proof]:
+def load_proofs(path: Path, ids: Mapping[str, str]) -> list[Proof]:
     """ci/proofs, read; exits with 1 for a line that is not one."""
     try:
-        return read_proofs(path.read_text())
+        return read_proofs(path.read_text(), ids)
     except ValueError as error:
         fail(1, str(error))
-        raise

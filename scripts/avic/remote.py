@@ -9,7 +9,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from avic.base import TOP
+from avic.paths import TOP
 from avic.ktap import SplatRules
 from avic.plan import Plan
 from avic.tables import entries

@@ -3,33 +3,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from avic.base import TOP
+from avic.paths import TOP
 from avic.process import fail
 
 
-def read_table(path: Path, form: str) -> list[tuple[list[str], str]]:
-    """The entries of a data file: the words before `##`, and the note behind it.
+def read_lines(
+    text: str, name: str, form: str, good: Callable[[list[str]], bool] = lambda words: True
+) -> list[tuple[list[str], str]]:
+    """The entries of a data file's text: the words before `##`, and the note behind it.
 
-    form: an entry's shape, such as `SLUG WHERE ## note`; exits with 1 at a line
-    with fewer words, or without the note where the form has one.
+    form: an entry's shape, such as `SLUG WHERE ## note`; raises ValueError at a line
+    with fewer words, with words that are not good, or without the note where the form
+    has one; [WORD] may be left out.
     """
-    wanted = len(form.partition("##")[0].split())
-    entries = []
-    lines = path.read_text().splitlines() if path.exists() else []
-    for number, line in enumerate(lines, 1):
+    wanted = sum(not word.startswith("[") for word in form.partition("##")[0].split())
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         words, _, note = line.partition("##")
-        if len(words.split()) < wanted or ("## " in form and not note.strip()):
-            shown = path.relative_to(TOP) if path.is_relative_to(TOP) else path
-            fail(1, f"{shown}:{number}: want '{form}'")
-        entries.append((words.split(), note.strip()))
-    return entries
+        if len(words.split()) < wanted or ("## " in form and not note.strip()) or not good(words.split()):
+            raise ValueError(f"{name}:{number}: want '{form}'")
+        found.append((words.split(), note.strip()))
+    return found
+
+
+def read_table(path: Path, form: str) -> list[tuple[list[str], str]]:
+    """The entries of a data file, as read_lines(); none if there is no file, and exits with 1 where that raises."""
+    shown = path.relative_to(TOP) if path.is_relative_to(TOP) else path
+    try:
+        return read_lines(path.read_text() if path.exists() else "", str(shown), form)
+    except ValueError as error:
+        fail(1, str(error))
 
 
 def entries(name: str) -> list[list[str]]:
-    """The words of each line of a data file in ci/, comments left out."""
-    lines = (line.split("##")[0] for line in (TOP / "ci" / name).read_text().splitlines())
-    return [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    """The words of each line of a data file in ci/."""
+    return [words for words, _ in read_table(TOP / "ci" / name, "WORD")]

@@ -12,7 +12,7 @@ from email import message_from_string
 from email.utils import formataddr, getaddresses
 from pathlib import Path
 
-from avic.base import TOP
+from avic.paths import TOP
 from avic.outgoing import Person, restamp
 from avic.process import fail
 from avic.tree import DEAF, git, rev

@@ -6,13 +6,11 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from avic.base import BASE, TOP
 from avic.process import fail, held_back, say
 
 # A git that does not hear the user's settings.
@@ -78,15 +76,6 @@ def unpack(repo: Path, commit: str, folder: Path, *names: str) -> str:
         files.extractall(folder)
     archive.unlink()
     return ""
-
-
-def fetched(base: str = BASE) -> Path:
-    """A base's git tree, fetched first if need be."""
-    env = os.environ | {"BASE": base}
-    result = subprocess.run([TOP / "scripts/fetch"], stdout=subprocess.PIPE, text=True, env=env)
-    if result.returncode:
-        sys.exit(result.returncode)
-    return Path(result.stdout.strip())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from avic.base import TOP
+from avic.paths import TOP
 from avic.csource import COMMENT, units
 from avic.process import fail
 from avic.tables import read_table

@@ -11,22 +11,22 @@ series applies; until then all work is done aside.  Prints the folder.
 
 import os
 
-from avic.base import PATCHES, TOP
+from avic.base import BASE
+from avic.paths import TOP
 from avic.exact import commit_all
-from avic.patch import read_patch, read_series
 from avic.process import fail, held_back, unwind_on_signals
-from avic.tree import fetched, git, locked, need_clean, rev
+from avic.tree import git, locked, need_clean, rev
 
 
 def main() -> None:
     unwind_on_signals()
-    patches = [read_patch(PATCHES / name) for name in read_series(PATCHES)]
-    repo = fetched()
+    patches = BASE.patches
+    repo = BASE.tree("fetch")
     need_clean(repo)
     if rev(repo, "stack") != rev(repo, "refs/avic/applied") and not os.environ.get("RESET"):
         fail(
             1,
-            f"branch stack in {repo} has commits that {PATCHES.relative_to(TOP)} lacks:"
+            f"branch stack in {repo} has commits that {BASE.folder.relative_to(TOP)} lacks:"
             " run scripts/refresh to keep them, or RESET=1 scripts/apply to drop them",
         )
     commits = commit_all(repo, patches)

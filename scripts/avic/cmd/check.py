@@ -29,17 +29,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avic import changelog, kbuild
-from avic.base import BASE, CACHE, PATCHES, TOP
+from avic.base import BASE
+from avic.paths import CACHE, TOP
 from avic.exact import apply_one, tree_aside
 from avic.findings import BROKE, Finding, Places, more, of_checkpatch, of_spatch
-from avic.kbuild import Build, CouldNot, Tools, Tree
+from avic.build import Tree, fragments
+from avic.kbuild import Build, CouldNot, Tools
 from avic.ktap import Result
-from avic.patch import Patch, read_patch, read_series
+from avic.patch import Patch, read_series
 from avic.process import fail, replaced, say, scratch, unwind_on_signals
 from avic.results import Level as Column
 from avic.summary import junit
 from avic.tables import read_table
-from avic.tree import fetched, locked, rev, unpack
+from avic.tree import locked, rev, unpack
 
 JOBS = int(os.environ.get("JOBS") or os.cpu_count() or 1)
 FULL = bool(os.environ.get("FULL"))
@@ -148,11 +150,11 @@ class Check:
 
     def __init__(self, repo: Path) -> None:
         self.repo = repo
-        self.tree = Tree(BASE, repo)
+        self.tree = Tree(BASE.name, repo)
         self.folder = self.tree.folder
-        self.patches = [read_patch(PATCHES / name) for name in read_series(PATCHES)]
+        self.patches = BASE.patches
         self.levels = self.make_levels()
-        self.code = digest(*((TOP / "scripts/avic" / n).read_text() for n in ("findings.py", "kbuild.py")))
+        self.code = digest(*((TOP / "scripts/avic" / n).read_text() for n in ("findings.py", "kbuild.py", "build.py")))
         self.touched = sorted(
             {file for patch in self.patches for file in patch.files if not file.startswith("tools/")}
         )
@@ -162,7 +164,7 @@ class Check:
 
     def make_levels(self) -> list[Level]:
         """The base and each patch on the ones before it, as far as they apply."""
-        say(f"applying the {len(self.patches)} patches of {PATCHES.name}, one by one")
+        say(f"applying the {len(self.patches)} patches of {BASE.folder.name}, one by one")
         levels = [Level(0, "base", rev(self.repo, "base"))]
         with locked(self.repo), tree_aside(self.repo) as aside:
             trouble = context = ""
@@ -375,7 +377,7 @@ class Check:
 
     def key_of(self, gate: Gate) -> str:
         """All but the source that the result of a build depends on."""
-        config = [] if gate.kind == "selftests" else kbuild.fragments(gate.config)
+        config = [] if gate.kind == "selftests" else fragments(gate.config)
         tools = [version(v.partition("=")[2]) for v in gate.variables if v[:3] == "CC=" or v[:6] == "CHECK="]
         return digest(self.code, *tools, *(path.read_text() for path in config))
 
@@ -568,7 +570,7 @@ class Run:
 
     def report(self, asked: list[str], seconds: float) -> tuple[int, Path]:
         """Write table, JSON and JUnit of what was asked for; returns the exit status and the folder."""
-        folder = CACHE / "report" / "-".join([*asked, BASE])
+        folder = CACHE / "report" / "-".join([*asked, BASE.name])
         order = [(gate.name, level.name) for level in self.check.levels for gate in self.gates]
         self.verdicts.sort(key=lambda each: order.index((each.gate, each.level)))
         bad = [each for each in self.verdicts if each.status]
@@ -588,7 +590,7 @@ class Run:
         ]  # fmt: skip
         with replaced(folder) as new:
             (new / "summary.txt").write_text("\n".join([*lines, f"report   {folder}"]) + "\n")
-            (new / "junit.xml").write_bytes(junit([Column("base"), Column(BASE, results)]))
+            (new / "junit.xml").write_bytes(junit([Column("base"), Column(BASE.name, results)]))
             (new / "verdicts.json").write_text(
                 json.dumps(
                     [vars(each) | {"findings": [f.as_json() for f in each.findings]} for each in self.verdicts],
@@ -606,9 +608,9 @@ def main() -> int:
         print(__doc__)
         return 0 if asked[0] in ("-h", "--help") else 2
     gates = read_gates(TOP / "ci/check/gates", asked)
-    read_series(PATCHES)
+    read_series(BASE.folder)
     begin = time.monotonic()
-    check = Check(fetched())
+    check = Check(BASE.tree("fetch"))
     with check.tree.alone():
         run = Run(check, gates)
         run.run()

@@ -19,9 +19,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from avic.base import BASE, TOP, explained, read_base
+from avic.base import BASE, Base
+from avic.paths import TOP
 from avic.csource import units
-from avic.patch import Patch, read_patch, read_series
+from avic.patch import Patch
 from avic.process import fail
 from avic.tables import read_table
 from avic.tree import git
@@ -33,22 +34,12 @@ APART = "tools/"
 class Side:
     """One of the two bases: its repository, its patches, and what they change."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.folder = TOP / "patches" / name
-        done = subprocess.run(
-            [TOP / "scripts" / "apply"], env=os.environ | {"BASE": name}, text=True,
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        if done.returncode:
-            sys.exit(done.returncode)
-        self.repo = Path(done.stdout.strip())
-        self.patches = {
-            patch.slug: patch
-            for patch in (read_patch(self.folder / name) for name in read_series(self.folder))
-        }
+    def __init__(self, base: Base) -> None:
+        self.name, self.folder = base.name, base.folder
+        self.repo = base.tree("apply")
+        self.patches = base.by_slug
         self.commits = git(self.repo, "rev-list", "--reverse", "base..stack").stdout.split()
-        self.left_out = explained(read_base(self.folder), "Left-out")
+        self.left_out = base.why("Left-out")
         self.cache: dict[tuple[str, str], dict[str, list[str]]] = {}
 
     def files(self) -> set[str]:
@@ -189,10 +180,7 @@ def range_diff(this: Side, other: Side, slug: str) -> int:
 def main() -> int:
     if len(sys.argv) not in (2, 3):
         fail(2, "usage: BASE=v7.2 scripts/compare OTHER [SLUG]")
-    for name in (BASE, sys.argv[1]):
-        if not (TOP / "patches" / name / "series").exists():
-            fail(2, f"no base '{name}' in patches/")
-    this, other = Side(BASE), Side(sys.argv[1])
+    this, other = (Side(base) for base in [Base.named(BASE.name), Base.named(sys.argv[1])])
     if sys.argv[2:]:
         return range_diff(this, other, sys.argv[2])
     reasons = Reasons(this.folder / "compare", other.name)

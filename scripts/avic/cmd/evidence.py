@@ -27,10 +27,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from avic import ktap
-from avic.base import BASE, CACHE, TOP, explained, read_base
+from avic.base import BASE, Base
+from avic.build import Images
+from avic.changes import ids, read_changes
+from avic.paths import CACHE, TOP
 from avic.machine import Run, copy_logs, kept, made_with, need_qemu
 from avic.modules import MODULES, Modules, alone
-from avic.patch import slugs_of
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, replaced, script, unwind_on_signals
 from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs
@@ -118,7 +120,7 @@ def changed(repo: Path, one: str, other: str) -> set[str]:
 
 
 def parts_of(variant: str) -> tuple[list[str], str]:
-    """A variant's arguments for scripts/build, and its patch for KVM's modules."""
+    """A variant's arguments for Images.image(), and its patch for KVM's modules."""
     if variant in ("", "kasan"):
         return [variant or "emulator"], ""
     diff = (RACES / f"{variant}.patch").read_text()
@@ -132,7 +134,7 @@ def build_levels(repo: Path, variant: str, first: int) -> dict[int, Level]:
     kernel, diff = parts_of(variant)
 
     def image(level: str) -> Path:
-        return Path(script(TOP / "scripts" / "build", level, *kernel))
+        return Images(BASE, repo).image(level, *kernel)
 
     images = {"stack": image("stack")}
     builder = Modules(repo, images["stack"], variant)
@@ -224,13 +226,12 @@ class Boot:
                     row.seen[number] = result
 
 
-def selftests_of(home: str) -> Path:
+def selftests_of(repo: Path, home: str) -> Path:
     """The KVM selftests of this base's stack, or of another's, adapted as this base's file says."""
-    base, patch = ["env", f"BASE={home or BASE}"], []
-    if home not in ("", BASE):
-        script(*base, TOP / "scripts" / "apply")
-        patch = [*explained(read_base(TOP / "patches" / BASE), "Adapt")]
-    return Path(script(*base, TOP / "scripts" / "build", "stack", "selftests", *patch))
+    if home in ("", BASE.name):
+        return Images(BASE, repo).selftests("stack")
+    base = Base.named(home)
+    return Images(base, base.tree("apply")).selftests("stack", *BASE.why("Adapt"))
 
 
 def find_test(selftests: Path, name: str) -> Path:
@@ -341,8 +342,8 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
 
     repo: the tree with the stack on it.  wanted: only these changes; what is kept stays then.
     """
-    proofs = load_proofs(TOP / "ci" / "proofs")
-    slugs = slugs_of(TOP / "patches" / BASE)
+    proofs = load_proofs(TOP / "ci" / "proofs", ids(read_changes()[0]))
+    slugs = BASE.slugs
     rows = choose(proofs, slugs)
     if unknown := wanted - {row.proof.slug for row in rows}:
         fail(2, f"ci/proofs has no case for {' '.join(sorted(unknown))} on {BASE}")
@@ -373,7 +374,7 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
 
 def main() -> int:
     unwind_on_signals()
-    repo = Path(script(TOP / "scripts" / "apply"))
+    repo = BASE.tree("apply")
     need_qemu()
     status = 0
     for line, red in collect(repo, set(sys.argv[1:])):
@@ -384,9 +385,9 @@ def main() -> int:
 
 def prepare(repo: Path, variant: str, rows: list[Row]) -> tuple[dict[int, int], list[Boot]]:
     """Build what the rows of a variant need; which level stands for which, and the machines."""
-    with alone():
+    with alone(repo):
         levels = build_levels(repo, variant, min(row.before for row in rows))
-        selftests = {home: selftests_of(home) for home in {row.proof.home for row in rows}}
+        selftests = {home: selftests_of(repo, home) for home in {row.proof.home for row in rows}}
     stands = distinct(levels)
     kinds: dict[tuple[str, str], list[Row]] = {}
     for row in rows:

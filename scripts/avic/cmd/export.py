@@ -33,16 +33,17 @@ from email import message_from_string
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from avic.base import BASE, CACHE, PATCHES, TOP
+from avic.base import BASE
+from avic.paths import CACHE, TOP
 from avic.exact import commit_all
 from avic.outgoing import (
     GIVEN, Cover, Upstream, add_trailers, author_of, identity, need_no_tags, provenance,
     read_cover, recorded, restamp, upstream, user_tree, version_notes,
 )  # fmt: skip
-from avic.patch import Patch, read_patch, read_series
+from avic.patch import Patch
 from avic.process import fail, replaced, say, scratch, unwind_on_signals
 from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
-from avic.tree import FORMAT, fetched, git, rev
+from avic.tree import FORMAT, git, rev
 
 # Marks what a cover letter leaves to be filled in.
 OPEN = "[not known yet"
@@ -78,9 +79,9 @@ class Series:
         self.trailers = list(args.trailer)
         if args.signoff:
             self.trailers.append(f"Signed-off-by: {self.me}")
-        self.patches = [read_patch(PATCHES / name) for name in read_series(PATCHES)]
+        self.patches = BASE.patches
         if not self.patches:
-            fail(1, f"{PATCHES.relative_to(TOP)}/series is empty: there is nothing to export")
+            fail(1, f"{BASE.folder.relative_to(TOP)}/series is empty: there is nothing to export")
         need_no_tags(self.patches, self.me)
 
     def commit(self, heads: dict[str, str] | None = None) -> list[str]:
@@ -88,7 +89,7 @@ class Series:
 
         heads: a line to put on top of a patch's text, by slug.
         """
-        self.repo = fetched()
+        self.repo = BASE.tree("fetch")
         plain = commit_all(self.repo, self.patches)
         self.author = self.me if self.signed else None
 
@@ -194,9 +195,9 @@ def export_stable(args: argparse.Namespace, out: Path) -> None:
     cover = read_cover()
     series.patches, heads = for_stable(series.patches)
     if not series.patches:
-        fail(1, f"nothing of {PATCHES.relative_to(TOP)} is in mainline: post it there first, with b4")
+        fail(1, f"nothing of {BASE.folder.relative_to(TOP)} is in mainline: post it there first, with b4")
     series.commit(heads)
-    release = BASE.removeprefix("v") + ".y"
+    release = BASE.name.removeprefix("v") + ".y"
     cover = Cover(cover.subject, stable_text(series.patches, release))
     mails = series.mails(cover, [release, *args.prefix], "--to=stable@vger.kernel.org")
     with replaced(out) as new:
@@ -279,7 +280,7 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
                 state = [f"Patch-mainline: {never if entry.version else not_yet}"]
             head, _, rest = patch.path.read_text().partition("\n\n")
             (new / patch.path.name).write_text("\n".join([head, *state, "", rest]))
-        shutil.copy(PATCHES / "series", new / "series")
+        shutil.copy(BASE.folder / "series", new / "series")
     print(f"{len(series.patches)} patches in {out}")
     print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")
 
@@ -376,5 +377,5 @@ def main() -> None:
     for trailer in args.trailer:
         if not re.fullmatch(r"[A-Z][A-Za-z-]+:\s*\S.*", trailer) or GIVEN.match(trailer):
             fail(2, f"--trailer '{trailer}': want 'Name: value', a tag of your own; --signoff signs off")
-    out = (args.output or CACHE / "export" / BASE / args.form).absolute()
+    out = (args.output or CACHE / "export" / BASE.name / args.form).absolute()
     FORMS[args.form](args, out)

@@ -13,17 +13,14 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avic.base import TOP
+from avic.base import BASE, Base
 from avic.exact import apply_one, tree_aside
-from avic.patch import read_patch, read_series
-from avic.process import fail, unwind_on_signals
-from avic.tree import fetched
+from avic.process import unwind_on_signals
 
 
-def fit(repo: Path, name: str) -> tuple[bool, str]:
+def fit(repo: Path, base: Base) -> tuple[bool, str]:
     """Whether a base's whole series applies, and the lines that say so."""
-    folder = TOP / "patches" / name
-    patches = [read_patch(folder / patch) for patch in read_series(folder)]
+    patches, name = base.patches, base.name
     with tree_aside(repo) as tree:
         for number, patch in enumerate(patches):
             where, context = apply_one(tree, patch)
@@ -36,15 +33,11 @@ def fit(repo: Path, name: str) -> tuple[bool, str]:
 
 def main() -> int:
     unwind_on_signals()
-    every = sorted(path.parent.name for path in (TOP / "patches").glob("*/series"))
-    wanted = sys.argv[1:] or every
-    for name in wanted:
-        if name not in every:
-            fail(2, f"no base '{name}': patches/ has {' '.join(every)}")
-    repo = fetched()
+    wanted = [Base.named(name) for name in sys.argv[1:]] or Base.every()
+    repo = BASE.tree("fetch")
     whole = False
-    for name in wanted:
-        fits, lines = fit(repo, name)
+    for base in wanted:
+        fits, lines = fit(repo, base)
         whole |= fits
         print(lines)
     return 0 if whole else 1

@@ -21,10 +21,12 @@ import subprocess
 from itertools import accumulate
 from pathlib import Path
 
-from avic.base import CACHE, TOP
+from avic.paths import CACHE, TOP
+from avic.base import BASE
+from avic.build import Images
 from avic.machine import Run, copy_logs, kept, made_with, need_qemu
 from avic.plan import Lane, Plan, Test
-from avic.process import fail, replaced, script, unwind_on_signals
+from avic.process import fail, replaced, unwind_on_signals
 from avic.results import BothFlips, Flips, judge_flips, save
 
 GUEST = TOP / "tests" / "guest"
@@ -68,14 +70,14 @@ def image(built: Path, folder: Path) -> Path:
     return folder
 
 
-def count_flips() -> BothFlips:
+def count_flips(repo: Path) -> BothFlips:
     """Boot both levels, keep what was traced, and return it; exits if there is none."""
     aside = CACHE / "run" / f".flips.{os.getpid()}"
     levels: dict[str, Flips] = {}
     runs: dict[str, Run] = {}
     try:
         for level in ("base", "stack"):
-            built = Path(script(TOP / "scripts" / "build", level))
+            built = Images(BASE, repo).image(level)
             # The second test only brings the program along for the first.
             tests = [Test(name, SECONDS, [f"./{name}"]) for name in ("flips", "irqwin_flips")]
             plan = Plan(["avic", "x2avic"], [Lane("flips", level, ["avic=1"], tests)])
@@ -105,8 +107,8 @@ def count_flips() -> BothFlips:
 
 def main() -> int:
     unwind_on_signals()
-    script(TOP / "scripts" / "apply")
+    repo = BASE.tree("apply")
     need_qemu()
-    found = count_flips()
+    found = count_flips(repo)
     print(found)
     return 1 if judge_flips(found) else 0

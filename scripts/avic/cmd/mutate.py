@@ -31,13 +31,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avic import ktap
-from avic.base import CACHE, TOP
+from avic.paths import CACHE, TOP
+from avic.base import BASE
+from avic.build import Images
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, held_back, say, script, unwind_on_signals
 
 MUTANTS = TOP / "ci" / "mutants"
 RUNNER = TOP / "scripts" / "runners" / "emulator"
+RUNNER_CODE = TOP / "scripts" / "avic" / "runners" / "emulator.py"
 
 MACHINES = {"avic": "EPYC,+svm,+npt,+avic", "x2avic": "EPYC,+svm,+npt,+avic,+x2avic"}
 ENOUGH = 3  # tests that fail where none is known to: more would not say more
@@ -177,7 +180,7 @@ class Bench:
                 fail(1, f"ci/mutants/plan: no program '{program}': add tests/guest/{program}.c")
         self.qemu = os.environ.get("QEMU") or script(TOP / "ci" / "emulator" / "build")
         self.rules = ktap.SplatRules.read(TOP / "ci" / "run" / "splats")
-        files = [image / "bzImage", RUNNER, TOP / "scripts" / "bundle"]
+        files = [image / "bzImage", RUNNER, RUNNER_CODE, TOP / "scripts" / "bundle"]
         files += sorted(path for path in tests.rglob("*") if path.is_file())
         files += sorted((TOP / "ci" / "guest").iterdir())
         parts = [path.read_bytes() for path in files]
@@ -310,10 +313,9 @@ def prune(folder: Path, used: set[str]) -> None:
             shutil.rmtree(each)
 
 
-def mutate(mutants: list[Mutant], everything: bool) -> int:
+def mutate(repo: Path, mutants: list[Mutant], everything: bool) -> int:
     """Build, run and show."""
-    repo = Path(script(TOP / "scripts" / "apply"))
-    image = Path(script(TOP / "scripts" / "build", "stack"))
+    image = Images(BASE, repo).image("stack")
     aside = CACHE / "mutants" / f".new.{os.getpid()}"
     try:
         modules = Modules(repo, image)
@@ -365,5 +367,6 @@ def main() -> int:
         for mutant in mutants
         if not sys.argv[1:] or any(fnmatch.fnmatch(mutant.name, p) for p in sys.argv[1:])
     ]
-    with alone():
-        return mutate(wanted, len(wanted) == len(mutants))
+    repo = BASE.tree("apply")
+    with alone(repo):
+        return mutate(repo, wanted, len(wanted) == len(mutants))

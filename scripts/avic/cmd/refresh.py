@@ -13,10 +13,11 @@ import re
 import shutil
 from pathlib import Path
 
-from avic.base import PATCHES, TOP
-from avic.patch import NAME, read_patch, read_series, substance
+from avic.base import BASE
+from avic.paths import TOP
+from avic.patch import NAME, substance
 from avic.process import fail, replaced, unwind_on_signals
-from avic.tree import FORMAT, fetched, git, need_clean, rev
+from avic.tree import FORMAT, git, need_clean, rev
 
 
 def slug_of(repo: Path, commit: str, by_subject: dict[str, str]) -> str:
@@ -52,8 +53,8 @@ def series_text(old: str, slugs: list[str]) -> str:
 
 def main() -> None:
     unwind_on_signals()
-    old = {patch.slug: patch for patch in (read_patch(PATCHES / n) for n in read_series(PATCHES))}
-    repo = fetched()
+    old = BASE.by_slug
+    repo = BASE.tree("fetch")
     need_clean(repo)
     if not rev(repo, "stack"):
         fail(2, f"{repo} has no branch stack: run scripts/apply first")
@@ -68,7 +69,7 @@ def main() -> None:
         if slugs.count(slug) > 1:
             fail(1, f"two commits want the slug '{slug}': git notes --ref=slug edit one of them")
 
-    with replaced(PATCHES, lambda: git(repo, "update-ref", "refs/avic/applied", "stack")) as new:
+    with replaced(BASE.folder, lambda: git(repo, "update-ref", "refs/avic/applied", "stack")) as new:
         for number, (slug, commit) in enumerate(zip(slugs, commits), 1):
             only = ["format-patch", "-1", commit, "--stdout", "--no-numbered"]
             text = git(repo, *only, *FORMAT).stdout
@@ -84,8 +85,8 @@ def main() -> None:
             (new / name).write_text(kept if substance(kept) == substance(text) else text)
         for patch in old.values():
             print(f"gone     {patch.path.name}")
-        (new / "series").write_text(series_text((PATCHES / "series").read_text(), slugs))
-        for path in PATCHES.iterdir():
+        (new / "series").write_text(series_text((BASE.folder / "series").read_text(), slugs))
+        for path in BASE.folder.iterdir():
             if path.suffix != ".patch" and path.name != "series":
                 shutil.copy2(path, new / path.name, follow_symlinks=False)
-    print(f"{len(commits)} patches in {PATCHES.relative_to(TOP)}")
+    print(f"{len(commits)} patches in {BASE.folder.relative_to(TOP)}")

@@ -20,12 +20,13 @@ import re
 import subprocess
 from pathlib import Path
 
-from avic.base import CACHE, TOP
+from avic.base import Base
+from avic.paths import CACHE, TOP
 from avic.exact import apply_one, commit_all, tree_aside
 from avic.outgoing import RELEASES, identity, recorded
-from avic.patch import Patch, read_patch, read_series, substance
+from avic.patch import Patch, substance
 from avic.process import fail, held_back, replaced, say, scratch, unwind_on_signals
-from avic.tree import fetched, git, rev, unpack
+from avic.tree import git, rev, unpack
 
 
 def ours(*args: str) -> str:
@@ -40,16 +41,16 @@ def ours(*args: str) -> str:
     return done.stdout
 
 
-def bases() -> list[str]:
+def names() -> list[str]:
     """The bases that have a series."""
-    return sorted(path.parent.name for path in (TOP / "patches").glob("*/series"))
+    return [base.name for base in Base.every()]
 
 
 def read_stack(folder: Path) -> dict[str, Patch]:
     """A series by slug; empty if the folder has none."""
     if not (folder / "series").exists():
         return {}
-    return {patch.slug: patch for patch in (read_patch(folder / name) for name in read_series(folder))}
+    return Base(folder).by_slug
 
 
 def changes(old: dict[str, Patch], new: dict[str, Patch]) -> dict[str, str]:
@@ -113,7 +114,7 @@ def evidence(base: str, repo: Path, patches: dict[str, Patch]) -> str:
 def record(new: Path, number: int, notes: str, without: list[str], old: Path) -> str:
     """Write the three files; returns the changelog."""
     log, diffs, proofs = [notes] if notes else [], [], []
-    for base in bases():
+    for base in names():
         say(f"v{number}: {base}")
         was, now = read_stack(old / "patches" / base), read_stack(TOP / "patches" / base)
         changed = changes(was, now)
@@ -121,8 +122,9 @@ def record(new: Path, number: int, notes: str, without: list[str], old: Path) ->
         log.append("\n".join([f"{base}:", *(lines or ["- no change"])]) + "\n")
         slugs = [slug for slug, what in changed.items() if what == "changed"]
         if slugs:
-            diffs.append(f"{base}\n\n{range_diff(fetched(base), was, now, slugs)}")
-        proof = "not run\n" if base in without else evidence(base, fetched(base), now)
+            repo = Base.named(base).tree("fetch")
+            diffs.append(f"{base}\n\n{range_diff(repo, was, now, slugs)}")
+        proof = "not run\n" if base in without else evidence(base, Base.named(base).tree("fetch"), now)
         proofs.append(f"{base}\n\n{proof}")
     text = "\n".join(log)
     (new / "changelog").write_text(text)
@@ -145,8 +147,8 @@ def main() -> None:
     if args.revision != f"v{number}":
         fail(2, f"the next revision is v{number}, not {args.revision}")
     for base in args.without_evidence:
-        if base not in bases():
-            fail(2, f"no base '{base}': patches/ has {' '.join(bases())}")
+        if base not in names():
+            fail(2, f"no base '{base}': patches/ has {' '.join(names())}")
     notes = args.notes.read_text().rstrip() + "\n" if args.notes else ""
     if any(not re.match("- |  ", line) for line in notes.splitlines()):
         fail(2, f"{args.notes}: want lines that start with '- ', or two blanks to go on")

@@ -16,7 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from avic.base import CACHE, TOP
+from avic.paths import CACHE, TOP
 from avic.page import formats, render, stored
 from avic.process import fail, replaced, unwind_on_signals
 

@@ -33,7 +33,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from avic import costs, ktap, remote, results, summary
-from avic.base import BASE, CACHE, TOP, explained, read_base
+from avic.base import BASE
+from avic.paths import CACHE, TOP
+from avic.build import Images
 from avic.cmd import evidence, flips
 from avic.machine import RUNNER, Run, kept, made_with, need_qemu
 from avic.plan import Lane, Plan, Test
@@ -231,12 +233,12 @@ def main() -> int:
         for lane in [lane for lane in others if lane not in lanes]:
             say(f"lane {lane} is left out: it is for another CPU, or for VFIO= with KEXEC=")
     lanes = chosen_lanes(lanes)
-    repo = Path(script(TOP / "scripts" / "apply"))
+    repo = BASE.tree("apply")
     if emulated:
         need_qemu()
     config = os.environ.get("CONFIG") or RUNNER
     images = {
-        level: Path(script(TOP / "scripts" / "build", level, config)) for level in ("base", "stack")
+        level: Images(BASE, repo).image(level, config) for level in ("base", "stack")
     }
     every = selftests(images["stack"] / "selftests")
     devices = device_tests(images["stack"] / "selftests")
@@ -261,14 +263,14 @@ def main() -> int:
     }
     if not devices and with_device & set(lanes):
         what["no lane"] = f"{' '.join(sorted(with_device))}: this base's irq_test takes no device"
-    if no_build := explained(read_base(TOP / "patches" / BASE), "No-build"):
+    if no_build := BASE.why("No-build"):
         what["no build"] = f"{' '.join(no_build)} (patches/{BASE}/base says why)"
     policy = costs.Policy(TOP / "ci" / "run" / "costs")
     avic = [name for name, _, *parameters in entries("run/lanes") if "avic=1" in parameters]
     found = results.Suite(what, base, stack)
-    first = results.judge_suite(found, BASE, avic, policy)
+    first = results.judge_suite(found, BASE.name, avic, policy)
     found.again = suite.second_look(first)
-    found.judgements = results.judge_suite(found, BASE, avic, policy)
+    found.judgements = results.judge_suite(found, BASE.name, avic, policy)
     what["seconds"] = str(round(time.monotonic() - BEGIN))
     # A run of some tests must not take the place of one of all.
     whole = not patterns and not os.environ.get("LANES")
@@ -282,7 +284,7 @@ def main() -> int:
 
 def prove_fixes(repo: Path, folder: Path, found: results.Suite, logs: dict[str, Path]) -> None:
     """Flips and evidence, each line as it comes; then the report once more, with them."""
-    counted = flips.count_flips()
+    counted = flips.count_flips(repo)
     found.what["flips"] = str(counted)
     print(f"\nflips    {counted}", flush=True)
     lines = []

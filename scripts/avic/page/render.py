@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from avic import ktap
 
-from avic.page.stored import Base, Page
+from avic.page.stored import Page, Shown
 from avic.results import GOOD, Flips
 
 HERE = Path(__file__).resolve().parent
@@ -24,7 +24,7 @@ def anchor(*parts: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts)).strip("-")
 
 
-def log_of(found: Page, base: Base, name: str) -> str:
+def log_of(found: Page, base: Shown, name: str) -> str:
     """Where the log of something red is, by the name that scripts/run gives it."""
     if name.startswith("evidence "):
         slug = name.partition(" ")[2]

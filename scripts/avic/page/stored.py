@@ -9,15 +9,15 @@ judged here: scripts/avic/results.py has the one judge.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from avic import ktap, summary
-from avic.base import explained, read_base
 from avic.ktap import Result
-from avic.patch import read_patch, slugs_of
+from avic.base import Base
+from avic.changes import IN_BASE, ids, read_changes
+from avic.patch import read_patch
 from avic.process import fail
 from avic.proof import load_proofs
 from avic.results import (
@@ -28,7 +28,6 @@ from avic.tables import read_table
 
 # Of a base's first kernel log line.
 BANNER = re.compile(r"Linux version .*")
-IN_BASE = re.compile(r"in this base\b")
 
 
 class Run:
@@ -155,13 +154,11 @@ class Change:
 
 
 @dataclass
-class Base:
-    """A folder of patches/ on a runner, and all that was seen of it."""
+class Shown:
+    """A base on a runner, and all that was seen of it."""
 
-    name: str
+    base: Base
     runner: str
-    fields: dict[str, list[str]]  # patches/<base>/base
-    slugs: list[str]
     folders: dict[str, Path]  # report, evidence, flips
     run: Run | None
     evidence: Evidence | None
@@ -172,6 +169,14 @@ class Base:
     def flips(self) -> dict[str, Flips]:
         """Level -> its flips; none if they were not counted."""
         return self.both_flips.levels if self.both_flips else {}
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    @cached_property
+    def slugs(self) -> list[str]:
+        return self.base.slugs
 
     @property
     def id(self) -> str:
@@ -195,7 +200,7 @@ class Base:
     @property
     def tested(self) -> str:
         """The newest version that the base's file names as tested."""
-        return (" ".join(self.fields.get("Tested", [])).split() or [""])[-1]
+        return (" ".join(self.base.fields.get("Tested", [])).split() or [""])[-1]
 
     @property
     def banner(self) -> str:
@@ -242,7 +247,7 @@ class Base:
     @property
     def left_out(self) -> dict[str, str]:
         """Slug -> why the base does not get the change."""
-        return explained(self.fields, "Left-out")
+        return self.base.why("Left-out")
 
     def cell(self, slug: str) -> Cell:
         """What the base has to show for a change, of its series or not."""
@@ -252,7 +257,7 @@ class Base:
         if any(case.problems for case in cases):
             state = "red"
         elif slug not in self.slugs:
-            state = "upstream" if IN_BASE.match(out) else "left-out" if out else "unknown"
+            state = "upstream" if out.startswith(IN_BASE) else "left-out" if out else "unknown"
         elif slug in self.argued:
             state, out = "argued", self.argued[slug]
         elif cases:
@@ -264,7 +269,7 @@ class Base:
 class Page:
     """All that the report shows."""
 
-    bases: list[Base]
+    bases: list[Shown]
     changes: list[Change]  # with a cell for each emulated base
     left_out: list[tuple[str, str]]  # tests that only FULL=1 runs, and why
 
@@ -299,51 +304,40 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
 
 
-def versions(names: Iterable[str]) -> list[str]:
-    """Bases in the order of their numbers."""
-    return sorted(names, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
-
-
-def subject(patches: Path, slug: str) -> str:
+def subject(bases: list[Base], slug: str) -> str:
     """A change's subject, from the newest base that has it."""
-    for base in reversed(versions(path.parent.name for path in patches.glob("*/series"))):
-        for path in (patches / base).glob(f"????-{slug}.patch"):
+    for base in reversed(bases):
+        for path in base.folder.glob(f"????-{slug}.patch"):
             return read_patch(path).subject
     return ""
 
 
+def read_shown(base: Base, runner: str, cache: Path, argued: dict[str, str]) -> Shown:
+    """What the cache has of a base on a runner; exits with 1 for what can't be read."""
+    folder = base.name if runner == "emulator" else f"{base.name}-{runner}"
+    folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips")}
+    try:
+        suite, evidence = Suite.read(folders["report"]), Evidence.read(folders["evidence"])
+        flips = BothFlips.read(folders["flips"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={base}")
+    return Shown(base, runner, folders, Run(suite) if suite else None, evidence, flips, argued)
+
+
 def read(top: Path, cache: Path) -> Page:
     """The page of a project's folder and its cache; exits with 1 for what it can't read."""
-    patches = top / "patches"
-    proofs = load_proofs(top / "ci/proofs")
+    changes, _ = read_changes(top / "patches/changes")
+    proofs = load_proofs(top / "ci/proofs", ids(changes))
     argued = {proof.slug: proof.why for proof in proofs if proof.test == "-"}
-    bases = []
-    for name in versions(path.parent.name for path in patches.glob("*/series")):
-        slugs = slugs_of(patches / name)
-        fields = read_base(patches / name)
+    every, bases = Base.every(top), []
+    for base in every:
         runners = {
-            found.name.removeprefix(f"{name}-") for found in (cache / "report").glob(f"{name}-*")
+            found.name.removeprefix(f"{base}-") for found in (cache / "report").glob(f"{base}-*")
         }
-        for runner in ("emulator", *sorted(runners)):
-            folder = name if runner == "emulator" else f"{name}-{runner}"
-            folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips")}
-            try:
-                suite, evidence = Suite.read(folders["report"]), Evidence.read(folders["evidence"])
-                flips = BothFlips.read(folders["flips"])
-            except (OSError, KeyError, TypeError, ValueError) as error:
-                fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={name}")
-                raise
-            run = Run(suite) if suite else None
-            bases.append(Base(name, runner, fields, slugs, folders, run, evidence, flips, argued))
-
-    changes: dict[str, Change] = {}
-    # A change's own line names it, rather than one that it shares.
-    for proof in sorted(proofs, key=lambda proof: len(proof.slugs)):
-        for slug in proof.slugs:
-            changes.setdefault(slug, Change(proof.id, slug, subject(patches, slug)))
-    rows = sorted(changes.values(), key=lambda change: ("LWT".index(change.id[0]), change.id))
-    for change in rows:
-        change.cells = [base.cell(change.slug) for base in bases if base.emulated]
+        bases += [read_shown(base, runner, cache, argued) for runner in ("emulator", *sorted(runners))]
+    rows = [Change(change.id, change.slug, subject(every, change.slug)) for change in changes]
+    for row in rows:
+        row.cells = [shown.cell(row.slug) for shown in bases if shown.emulated]
 
     selftests = read_table(top / "ci/run/selftests", "NAME SECONDS AVIC")
     full = [(words[0], why) for words, why in selftests if words[1].startswith("full:")]

@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from avic import ktap, plan as plans
-from avic.base import TOP
+from avic.paths import TOP
 from avic.plan import Plan
 from avic.process import unwind_on_signals
 

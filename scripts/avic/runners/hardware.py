@@ -40,7 +40,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avic import ktap, remote
-from avic.base import TOP
+from avic.paths import TOP
 from avic.ktap import Progress, SplatRules
 from avic.plan import Plan
 from avic.process import fail, held_back, say, scratch, unwind_on_signals
