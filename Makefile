@@ -6,7 +6,7 @@ export BASE TREE TESTS LANES JOBS V UPDATE RESET RERUN FULL RUNNER QEMU AVIC_CAC
 export CONFIG HOST VFIO KEXEC SERIAL SSH_CONFIG LEASE_SECONDS BOOT_SECONDS
 
 help: ## this list
-	@sed --quiet 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand --tabs=14
+	@sed --quiet 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand --tabs=14
 
 run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, compared
 	@scripts/run
@@ -16,6 +16,9 @@ report: setup ## build/report/index.html: what the cache has of all bases, on on
 
 test: setup ## tests of the scripts on a toy tree, then of the pipeline on v6.12
 	@tests/run
+
+test-quick: setup ## the part of make test that needs no kernel, for each commit
+	@tests/run --quick
 
 check: setup ## the gates of KVM's maintainers, at each patch level: builds, checkpatch, sparse, Coccinelle
 	@scripts/check
@@ -41,4 +44,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run report test check allmodconfig mutants fetch moved apply refresh setup
+.PHONY: help run report test check allmodconfig mutants fetch moved apply refresh setup test-quick

@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from machine import ENV, RULES, TOP, Machine, sh
 from avic import ktap
 
-from machine import ENV, RULES, TOP, Machine, sh
 
 STANDIN = TOP / "tests/standin"
 RUNNER = TOP / "scripts/runners/hardware"

@@ -13,9 +13,9 @@ import signal
 import subprocess
 import time
 
+from machine import CACHE, ENV, PATCHES, TOP, Machine, image, sh
 from avic import ktap
 
-from machine import CACHE, ENV, PATCHES, TOP, Machine, image, sh
 
 # Selftests that touch what the stack changes, and take seconds.
 SUBSET = "xapic_ipi_test xapic_state_test set_boot_cpu_id svm_int_ctl_test recalc_apic_map_test"
