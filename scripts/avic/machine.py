@@ -13,6 +13,7 @@ from pathlib import Path
 
 from avic import ktap
 from avic.base import BASE
+from avic.bundle import make_bundle
 from avic.paths import CACHE, TOP
 from avic.plan import Plan
 from avic.process import say, script
@@ -60,7 +61,7 @@ class Run:
         text = plan.text()
         (self.aside / "plan").write_text(text)
         self.bundle = self.aside / "bundle"
-        script(TOP / "scripts" / "bundle", image, self.aside / "plan", self.bundle)
+        make_bundle(image, plan, self.bundle)
         if (image / "config").exists():
             shutil.copy(image / "config", self.bundle)
         self.runner = TOP / "scripts" / "runners" / RUNNER

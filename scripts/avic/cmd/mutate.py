@@ -34,6 +34,7 @@ from avic import ktap
 from avic.paths import CACHE, TOP
 from avic.base import BASE
 from avic.build import Images
+from avic.bundle import make_bundle
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, held_back, say, script, unwind_on_signals
@@ -180,7 +181,7 @@ class Bench:
                 fail(1, f"ci/mutants/plan: no program '{program}': add tests/guest/{program}.c")
         self.qemu = os.environ.get("QEMU") or script(TOP / "ci" / "emulator" / "build")
         self.rules = ktap.SplatRules.read(TOP / "ci" / "run" / "splats")
-        files = [image / "bzImage", RUNNER, RUNNER_CODE, TOP / "scripts" / "bundle"]
+        files = [image / "bzImage", RUNNER, RUNNER_CODE, TOP / "scripts" / "avic" / "bundle.py"]
         files += sorted(path for path in tests.rglob("*") if path.is_file())
         files += sorted((TOP / "ci" / "guest").iterdir())
         parts = [path.read_bytes() for path in files]
@@ -201,8 +202,8 @@ class Trial:
 
     def __init__(self, bench: Bench, name: str, modules: Path, expected: list[str]) -> None:
         self.bench, self.name, self.modules, self.expected = bench, name, modules, expected
-        self.plan = bench.plan(expected).text()
-        key = bench.key + self.plan.encode() + os.environ.get("FULL", "").encode()
+        self.plan = bench.plan(expected)
+        key = bench.key + self.plan.text().encode() + os.environ.get("FULL", "").encode()
         for module in MODULES:
             key += hashlib.sha256((modules / module).read_bytes()).digest()
         self.key = hashlib.sha256(key).hexdigest()[:16]
@@ -235,8 +236,8 @@ class Trial:
             (image / path.name).symlink_to(path)
         for module in MODULES:
             (image / module).symlink_to(self.modules / module)
-        (self.aside / "plan").write_text(self.plan)
-        script(TOP / "scripts" / "bundle", image, self.aside / "plan", self.aside / "bundle")
+        (self.aside / "plan").write_text(self.plan.text())
+        make_bundle(image, self.plan, self.aside / "bundle")
         try:
             for machine, processor in MACHINES.items():
                 folder = self.aside / machine
