@@ -256,7 +256,13 @@ class Report(unittest.TestCase):
         )
         self.assertIn("worse    l t: pass -> panic: Kernel panic", text)
         self.assertIn("verdict  WORSE: l t", text)
-        self.assertEqual([f.get("type") for f in junit.findall(".//failure")], ["panic"])
+        failed = {(case.get("classname"), case.get("name")): case.find("failure").get("type")
+                  for case in junit.iter("testcase") if case.find("failure") is not None}  # fmt: skip
+        self.assertEqual(failed, {
+            ("stack.l", "t"): "panic",
+            ("judge.verdict", "l:t"): "fail",
+            ("judge.verdict", "stack:did:not:run:to:its:end"): "fail",
+        })  # fmt: skip
 
     def test_a_second_look_is_shown(self) -> None:
         good = [Result("l", "t", "pass"), Result("l", "good", "pass")]

@@ -138,10 +138,10 @@ class Progress:
         """Read a KTAP text, complete or not."""
         done = re.findall(r"^    (?:not )?ok \d+ \S+", text, re.MULTILINE)
         start, closed = (text.rfind(f"\n    # {word} ") for word in ("start", "sum"))
-        test = text[start:].split(maxsplit=3)[2:3] if start > closed else []
+        test = printable("".join(text[start:].split(maxsplit=3)[2:3])) if start > closed else ""
         bails = [f"{kind}: {what}" for kind, what in BAIL.findall(text)]
         return cls(
-            "KTAP version 1" in text, len(done), "".join(test),
+            "KTAP version 1" in text, len(done), test,
             "\n# plan done" in text, bails[-1] if bails else "",
         )  # fmt: skip
 

@@ -275,6 +275,16 @@ def judge_flips(flips: BothFlips | None) -> list[Judgement]:
     return [Judgement("flips", "flips", f"{stack.lost} on the stack")] if stack and stack.lost else []
 
 
+def as_results(judgements: Iterable[Judgement]) -> list[Result]:
+    """The verdict for formats that know tests only: a failure for each thing that is red."""
+    found = [
+        Result("verdict", each.name.replace(" ", ":"), "fail", f"{each.kind}: {each.text}")
+        for each in judgements
+        if each.red
+    ]
+    return found or [Result("verdict", "nothing-got-worse", "pass")]
+
+
 def red(judgements: Iterable[Judgement]) -> list[str]:
     """What speaks against the stack, each once."""
     return list(dict.fromkeys(each.name for each in judgements if each.red))

@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from pathlib import Path
 
 from avic import ktap, results
 from avic.machine import copy_logs
 from avic.process import replaced
-from avic.results import Level, Suite
+from avic.results import Judgement, Level, Suite
 
 
 def table(levels: list[Level]) -> list[str]:
@@ -69,10 +70,12 @@ def summary(suite: Suite, evidence: list[str]) -> str:
     return "\n".join([*lines, verdict(suite)]) + "\n"
 
 
-def junit(levels: list[Level]) -> bytes:
-    """All results as JUnit; a failure that the base has too counts as skipped."""
+def junit(levels: list[Level], judgements: Iterable[Judgement] | None = None) -> bytes:
+    """All results as JUnit, a failure that the base has too as skipped; and the verdict, if there is one."""
     root = ET.Element("testsuites")
     add_suites(root, levels)
+    if judgements is not None:
+        add_suites(root, [Level("judge", results.as_results(judgements))])
     return xml(root)
 
 
@@ -127,7 +130,7 @@ def write(folder: Path, suite: Suite, logs: dict[str, Path], evidence: list[str]
         for name, run in logs.items():
             copy_logs(run, new, name)
         (new / "summary.txt").write_text(f"{summary(suite, evidence)}report   {folder}\n")
-        (new / "junit.xml").write_bytes(junit(suite.levels))
+        (new / "junit.xml").write_bytes(junit(suite.levels, suite.judgements))
         kept: dict[str, object] = {**suite.what, "worse": results.red(suite.judgements)}
         (new / "verdict.json").write_text(json.dumps(kept, indent=1) + "\n")
         # What scripts/report reads: the results as they were judged.

@@ -300,8 +300,8 @@ def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
                 ktap.prove(result, "on")
                 if result.status == "panic":
                     # What led to it did not get into the KTAP any more.
-                    console = (boot.logs / "console").read_text(errors="replace")
-                    result.log += console.splitlines()[-OF_A_PANIC:]
+                    console = ktap.read_text(boot.logs / "console").splitlines()[-OF_A_PANIC:]
+                    result.log += [ktap.printable(line) for line in console]
                 boot.note(result)
             yield boot
     finally:

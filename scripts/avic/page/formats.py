@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from avic import summary
 from avic.ktap import Result
 from avic.page.stored import Page
-from avic.results import Case, Level
+from avic.results import Case, Level, as_results
 
 # Statuses for which KTAP has a directive.
 DIRECTIVES = {"skip": "SKIP", "timeout": "TIMEOUT", "error": "ERROR"}
@@ -28,6 +28,8 @@ def groups(page: Page) -> Iterator[tuple[str, list[Result]]]:
             for lane in dict.fromkeys(r.lane for r in level.results):
                 name = f"{base.id}.{level.name}.{lane}"
                 yield name, [r for r in level.results if r.lane == lane]
+        if base.run or base.evidence:
+            yield f"{base.id}.judge.verdict", as_results(base.judgements)
         cases = base.evidence.cases if base.evidence else []
         for slug in dict.fromkeys(case.slug for case in cases):
             yield f"{base.id}.evidence.{slug}", [of_case(c) for c in cases if c.slug == slug]
@@ -58,6 +60,8 @@ def junit(page: Page) -> bytes:
     for base in page.bases:
         if base.run:
             summary.add_suites(root, base.run.levels, f"{base.id}.")
+        if base.run or base.evidence:
+            summary.add_suites(root, [Level("judge", as_results(base.judgements))], f"{base.id}.")
         if base.evidence:
             results = [of_case(case) for case in base.evidence.cases]
             summary.add_suites(root, [Level("evidence", results)], f"{base.id}.")

@@ -235,9 +235,15 @@ class Shown:
 
     @property
     def red(self) -> list[str]:
-        """What speaks against the stack, of all that was kept of the base."""
-        found = list(self.run.suite.judgements) if self.run else []
-        return red([*found, *judge_evidence(self.evidence), *judge_flips(self.both_flips)])
+        """What speaks against the stack."""
+        return red(self.judgements)
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        """What the judge says of all that was kept of the base; evidence and flips may be newer than the suite."""
+        suite = self.run.suite.judgements if self.run else []
+        found = [each for each in suite if each.kind not in ("evidence", "flips")]
+        return [*found, *judge_evidence(self.evidence), *judge_flips(self.both_flips)]
 
     @property
     def state(self) -> str:

@@ -99,7 +99,7 @@ class Watch:
             return ""
         panic = re.search(r"Kernel panic - .*", ktap.read_text(self.console))
         if panic and not running:
-            return f"panic: {panic[0].strip()} ({here})"
+            return f"panic: {ktap.printable(panic[0].strip())} ({here})"
         if not running:
             return f"error: the machine stopped {here}"
         if not progress.begun:

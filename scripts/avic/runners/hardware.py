@@ -323,7 +323,7 @@ def read_serial(job: Job, out: Path, plan: Plan) -> str:
         if progress.ended:
             return ""
         if panic := re.search(r"Kernel panic - .*", serial):
-            return f"panic: {panic[0].strip()}"
+            return f"panic: {ktap.printable(panic[0].strip())}"
         if not text and now - begin > BOOT_SECONDS:
             return f"boot: nothing on the serial line after {BOOT_SECONDS} s"
         if text and now - moved > plan.patience(progress.test):
