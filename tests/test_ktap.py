@@ -62,6 +62,18 @@ class ReadKtap(unittest.TestCase):
             ktap.prove(result, want)
             self.assertEqual(result.status, status, (want, avic))
 
+    def test_a_pass_that_nobody_counted(self) -> None:
+        for counts, avic, status in (
+            ({}, True, "error"),
+            ({"exit_msr": 1}, True, "error"),
+            ({"load": 1}, True, "pass"),
+            ({"exit_msr": 1}, False, "pass"),
+            ({"load": 1, "dropped": 2}, True, "error"),
+        ):
+            result = Result("l", "t", "pass", counts=counts)
+            ktap.prove(result, "-", avic)
+            self.assertEqual(result.status, status, counts)
+
     def test_what_avic_did_is_read(self) -> None:
         results = captured("avic.ktap", {"avic=1,x2avic": ["x86_64/xapic_ipi_test", "x86_64/set_boot_cpu_id"]})
         self.assertGreater(results["x86_64/xapic_ipi_test"].avic["incomplete_ipi"], 0)

@@ -290,13 +290,19 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
     return reader.results()
 
 
-def prove(result: Result, want: str) -> None:
+def prove(result: Result, want: str, avic: bool = False) -> None:
     """Make a pass that shows nothing a failure.
+
+    avic: whether AVIC has to be on in its lane; if so, somebody has to have counted.
 
     want: "on" if the test counts only with AVIC active, "off" if only with
     AVIC inhibited, "NAME=N" or "NAME>=N" for one of AVIC's counts, several of
     these joined by commas; "-" if anything will do.  Lanes without AVIC have no say.
     """
+    if result.status == "pass" and result.counts.get("dropped"):
+        result.status, result.note = "error", f"{result.counts['dropped']} kinds of exits were not counted"
+    if result.status == "pass" and avic and not result.avic:
+        result.status, result.note = "error", "passed, but nobody counted what AVIC did"
     if result.status != "pass" or not result.avic:
         return
     did = " ".join(f"{name}={n}" for name, n in result.avic.items())

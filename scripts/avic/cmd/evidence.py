@@ -297,7 +297,7 @@ def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
             boot, started = running.pop(0)
             boot.logs = started.finish()
             for result in sorted(started.results(), key=lambda result: result.name.startswith("(")):
-                ktap.prove(result, "on")
+                ktap.prove(result, "on", avic=True)
                 if result.status == "panic":
                     # What led to it did not get into the KTAP any more.
                     console = ktap.read_text(boot.logs / "console").splitlines()[-OF_A_PANIC:]

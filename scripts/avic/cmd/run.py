@@ -188,8 +188,9 @@ class Suite:
         """A machine's results become its level's, when it has come to its end."""
         folder = run.finish()
         wants = {test.name: test.wants for test in run.plan.tests}
+        avic = {lane.name for lane in run.plan.lanes if lane.avic}
         for result in run.results():
-            ktap.prove(result, wants.get(result.name, "-"))
+            ktap.prove(result, wants.get(result.name, "-"), result.lane in avic)
             result.counts = costs.named(result.counts, self.reasons)
             level.results.append(result)
         level.machines.append(machine)
