@@ -56,10 +56,11 @@ class SplatRules:
     splats: list[re.Pattern[str]]
     allowed: list[re.Pattern[str]]
     taints: dict[int, str] = field(default_factory=dict)  # bit of /proc/sys/kernel/tainted -> what
+    traces: list[re.Pattern[str]] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> SplatRules:
-        """Parse a policy file of `splat REGEX`, `taint BIT ## what` and `allow REGEX ## reason` lines.
+        """Parse a policy file; the head of ci/run/splats says what its lines are.
 
         Raises ValueError for a line that is none of these, or an allow without reason.
         """
@@ -71,23 +72,35 @@ class SplatRules:
                 continue
             if kind == "splat":
                 rules.splats.append(re.compile(rest.strip()))
+            elif kind == "trace":
+                rules.traces.append(re.compile(rest.strip()))
             elif kind == "allow" and reason.strip():
                 rules.allowed.append(re.compile(regex.strip()))
             elif kind == "taint" and regex.strip().isdigit() and reason.strip():
                 rules.taints[int(regex)] = reason.strip()
             else:
-                want = "'splat REGEX', 'taint BIT ## what' or 'allow REGEX ## reason'"
+                want = "'splat REGEX', 'trace REGEX', 'taint BIT ## what' or 'allow REGEX ## reason'"
                 raise ValueError(f"{path}:{number}: want {want}")
         return rules
 
     def find(self, lines: list[str]) -> str:
-        """The first splat among kernel log lines that is not allowed, or ''."""
-        for line in lines:
-            if any(rule.search(line) for rule in self.splats) and not any(
-                rule.search(line) for rule in self.allowed
-            ):
-                return re.sub(r"^\[[^]]*\]\s*", "", line)
-        return ""
+        """The line that tells of the first splat among kernel log lines, or ''."""
+
+        def is_one(line: str, rules: list[re.Pattern[str]]) -> bool:
+            return any(rule.search(line) for rule in rules)
+
+        texts = [re.sub(r"^\[ *\d+\.\d+\](\[[^]]*\])? *", "", line) for line in lines]
+        trace, known = "", False
+        for n, line in enumerate(lines):
+            if is_one(line, self.allowed):
+                known = True
+            elif is_one(line, self.splats):
+                return texts[n]
+            # Behind an allowed line it may be that one's.
+            elif not trace and not known and is_one(line, self.traces):
+                # What it is about stands before it.
+                trace = next((text for text in reversed(texts[:n]) if text), texts[n])
+        return trace
 
 
 def status_of(failed: bool, note: str) -> tuple[str, str]:
