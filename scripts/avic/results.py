@@ -57,6 +57,11 @@ def save(path: Path, kept: Any) -> None:
     path.write_text(json.dumps(asdict(kept), indent=1) + "\n")
 
 
+def read_kept(kind: type[Kept], path: Path) -> Kept | None:
+    """What save() has written, None if there is no such file; raises as load()."""
+    return load(kind, json.loads(path.read_text())) if path.exists() else None
+
+
 @dataclass
 class Level:
     """One level's runs in the suite."""
@@ -98,8 +103,7 @@ class Suite:
     @classmethod
     def read(cls, folder: Path) -> Suite | None:
         """None if there is no such run."""
-        path = folder / "results.json"
-        return load(cls, json.loads(path.read_text())) if path.exists() else None
+        return read_kept(cls, folder / "results.json")
 
 
 @dataclass
@@ -161,8 +165,7 @@ class Evidence:
     @classmethod
     def read(cls, folder: Path) -> Evidence | None:
         """None if there is none."""
-        path = folder / "evidence.json"
-        return load(cls, json.loads(path.read_text())) if path.exists() else None
+        return read_kept(cls, folder / "evidence.json")
 
 
 @dataclass
@@ -194,8 +197,7 @@ class BothFlips:
     @classmethod
     def read(cls, folder: Path) -> BothFlips | None:
         """None if there is none."""
-        path = folder / "flips.json"
-        return load(cls, json.loads(path.read_text())) if path.exists() else None
+        return read_kept(cls, folder / "flips.json")
 
     def __str__(self) -> str:
         words = [f"{found.flips} on the {level}" for level, found in self.levels.items()]
