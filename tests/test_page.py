@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""ci/page: what the report says, against the logs that it is made of, and in a browser.
+"""scripts/report: what the page says, against the logs that it is made of, and in a browser.
 
 tests/captured/cache is cut from real runs: v6.1 with a result that got worse,
 v7.3 with none.  Of v6.12 and v7.2 there is nothing.
