@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Debian's packages through an apt root of our own: the machine's apt set-up
-# lends its mirrors and stays as it is.  To be read after lib.sh.
+# Debian's packages through an apt root of our own.  It uses the mirrors of the
+# machine's apt set-up and does not change that.  To be read after lib.sh.
 
 keyring=${AVIC_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
-# The machine's mirrors of Debian, as "URI suite" lines.  By suite and component
-# rather than by origin, which apt knows only after an update: whether it really
-# is Debian is for the signature to say.
+# The machine's mirrors of Debian, as "URI suite" lines.  They are chosen by suite
+# and component, because apt knows the origin only after an update.  Whether it
+# really is Debian, the signature decides.
 mirrors() {
 	# shellcheck disable=SC2016 # these are for apt, not for the shell
 	apt-get indextargets \
@@ -24,9 +24,8 @@ mirrors() {
 apt_types=(deb)
 
 # open_apt NAME SUITE...: make the private apt root NAME, with these suites, and
-# read their lists.  A suite that the machine does not use comes from the mirror
-# that has its like: security suites from the security mirror, others from the
-# main one.
+# read their lists.  A suite that the machine itself does not use comes from a mirror
+# that it does use: security suites from the security mirror, others from the main one.
 open_apt() {
 	local suite uri type found
 	apt_root=$AVIC_CACHE/apt/$1
@@ -75,9 +74,9 @@ newest() {
 		tail --lines=1
 }
 
-# download PACKAGE VERSION FILE.  apt's own helper goes on where it stopped,
-# which apt-get download does not; what to get, and its hash, come from the
-# signed lists all the same.
+# download PACKAGE VERSION FILE.  apt's own helper resumes a broken download;
+# apt-get download does not.  What to get, and its hash, still come from the
+# signed lists.
 download() {
 	local package=$1 version=$2 file=$3 uri hash
 	read -r uri _ _ hash < <(private_apt apt-get download --print-uris "$package=$version")

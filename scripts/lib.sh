@@ -8,8 +8,8 @@ set -Eeuo pipefail
 shopt -s inherit_errexit
 
 # read_options ARGUMENT...: --help prints the script's head; --name VALUE, or --name for
-# one that the head has as NAME=1, sets a variable that the head names.  What is left is
-# in $arguments.
+# one that the head has as NAME=1, sets a variable that the head names.  The other
+# arguments are left in $arguments.
 read_options() {
 	local head name
 	arguments=()
@@ -67,23 +67,23 @@ no_arguments() {
 	[[ ${#arguments[@]} -eq 0 ]] || fail 2 "takes no argument '${arguments[0]}': see $verb --help"
 }
 
-# broke WHAT [HINT]: a step broke off; a full disk is the likely and silent cause.
+# broke WHAT [HINT]: a step failed; a full disk is a likely cause that says nothing itself.
 broke() {
 	local free
 	free=$(df --output=avail --block-size=1K "$AVIC_CACHE" | tail --lines=1)
 	[[ $free -gt 65536 ]] ||
-		fail 1 "$1 broke off: the disk is full at $AVIC_CACHE ($free KiB left): make room and run again"
-	fail 1 "$1 broke off: ${2:-see above, mend it and run again}"
+		fail 1 "$1 failed: the disk is full at $AVIC_CACHE ($free KiB left): make room and run again"
+	fail 1 "$1 failed: ${2:-see above, fix it and run again}"
 }
 
-# A failure that no line here expected still says what and where.
+# A command that fails where nothing here expects it: say which one, and where.
 unexpected() {
 	[[ $BASH_SUBSHELL -gt 0 ]] || broke "'$3' (${1##*/} line $2)"
 }
 trap 'unexpected "${BASH_SOURCE[0]}" $LINENO "$BASH_COMMAND"' ERR
 
 # Run a long command with its output in a log, shown as well if V=1 asks for
-# it; on failure the last lines are shown, because nobody opens a log first.
+# it.  On failure the last lines are shown, so that nobody has to open the log first.
 logged() {
 	local log=$1
 	shift
@@ -96,8 +96,8 @@ logged() {
 	fi
 }
 
-# pack_initramfs ROOT FILE: the same content gives the same file, so that what
-# is made of it can be keyed by it.
+# pack_initramfs ROOT FILE: the same content gives the same file, byte for byte, so
+# that its hash can be a cache key.
 pack_initramfs() {
 	find "$1" -exec touch --no-dereference --date=@0 {} +
 	(cd "$1" && find . -print0 |
@@ -105,8 +105,8 @@ pack_initramfs() {
 		cpio --quiet --null --create --format=newc --reproducible --owner=0:0) >"$2"
 }
 
-# fragments CONFIG: the files of configs/ that make it up, those that its first
-# lines name before its own.
+# fragments CONFIG: the files of configs/ that make up a configuration: first those
+# that its head names behind `On top of`, then its own.
 fragments() {
 	local name
 	while read -r name; do
@@ -128,12 +128,13 @@ base_field() {
 	sed --quiet "s/^$1: *//p" "$base_file"
 }
 
-# One file or folder either is there whole or is not there: what is made aside
-# carries this process's number, and goes when the script ends before renaming.
+# A file or folder is either complete or not there.  It is made under a temporary
+# name, listed here, and renamed at the end.  If the script ends before that, the
+# temporary one is removed.
 aside=()
 cleanup() {
 	local path
-	# Ctrl-C now would end rm as well, and not bring it back.
+	# A Ctrl-C from here on would end rm as well, half-way.
 	trap '' INT TERM HUP
 	for path in "${aside[@]}"; do
 		rm --recursive --force -- "$path"

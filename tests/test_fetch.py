@@ -144,7 +144,7 @@ class FetchDebian(Toy):
 
     def test_broken_download_resumes(self) -> None:
         self.mirror.cuts = [1 << 20] * 3  # apt itself tries three times
-        self.refused("fetch", 1, "broke off: run again, it resumes")
+        self.refused("fetch", 1, "failed: run again, it resumes")
         self.nothing_half_written()
         self.check(self.script("fetch").stdout, "1.0-1")
         self.assertEqual(self.mirror.ranges[-1:], [f"bytes={3 << 20}-"])

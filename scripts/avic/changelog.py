@@ -31,7 +31,7 @@ class Rule:
 
 
 def read_rules(path: Path) -> list[Rule]:
-    """Parse a rules file; exits with 1 at a line that says nothing."""
+    """Parse a rules file; exits with 1 at a line that is not a rule."""
     rules = []
     for words, advice in read_table(path, "NAME PART WHAT ## what to do"):
         name, part, kind, *rest = words

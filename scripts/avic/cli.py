@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The command line of each verb: what its docstring says, and nothing else."""
+"""The command line of each verb; its docstring says which arguments there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VARIABLE = re.compile(r"(?<![\w-])([A-Z][A-Z_]*)=(1\b)?")
 
 
 def documented(module: str) -> str:
-    """A verb's docstring, without importing it: variables have to be set before."""
+    """A verb's docstring.  The module is not imported yet: options set variables that it reads then."""
     path = Path(__file__).resolve().parent / f"{module.replace('.', '/')}.py"
     return ast.get_docstring(ast.parse(path.read_text())) or ""
 
@@ -30,7 +30,7 @@ def variables(doc: str) -> dict[str, bool]:
 
 
 def refuse(verb: str, what: str) -> None:
-    """Exit for wrong use."""
+    """Exit with 2, for wrong use."""
     print(f"{verb}: {what}: see {verb} --help", file=sys.stderr)
     sys.exit(2)
 
@@ -61,7 +61,7 @@ def main(module: str) -> None:
     """Carry out a verb of avic/, e.g. "cmd.check", and exit.
 
     --help prints its docstring.  A verb that takes arguments names them in its first
-    line; an option that is not of the docstring is wrong use: exit status 2.
+    line.  An option that its docstring does not name is wrong use: exit status 2.
     """
     verb = module.rpartition(".")[2]
     doc = documented(module)

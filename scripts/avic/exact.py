@@ -15,7 +15,7 @@ from avic.tree import git, rev
 
 
 def nearest(hunk: Hunk, lines: list[str]) -> int:
-    """Index in lines at which the hunk's old lines fit best."""
+    """The index in lines where the hunk's old lines fit best."""
     matcher = difflib.SequenceMatcher(None, b=hunk.old, autojunk=False)
 
     def fit(start: int) -> tuple[float, int]:
@@ -53,12 +53,12 @@ def explain(patch: Patch, tree: Path) -> tuple[str, str]:
                 where = f"{name}, hunk {number} of {len(hunks)} (line {hunk.line})"
                 return f"{where}: the context moved", "\n".join(moved)
             at = found + size
-    return "git am says no", ""
+    return "git am refuses it", ""
 
 
 @contextmanager
 def tree_aside(repo: Path) -> Iterator[Path]:
-    """A worktree at the base with nothing but an index: git am takes what it touches from there."""
+    """A temporary worktree at the base that has an index and no files: git am checks out what it touches."""
     try:
         with scratch("avic-apply.") as aside:
             tree = aside / "tree"
@@ -89,7 +89,7 @@ def apply_one(tree: Path, patch: Patch) -> tuple[str, str]:
 
 
 def commit_all(repo: Path, patches: list[Patch]) -> list[str]:
-    """The commits that a series makes on the base; repo's branches and files stay as they are."""
+    """Commit a series on the base, and return its commits; repo's branches and files stay as they are."""
     commits = []
     with tree_aside(repo) as tree:
         for patch in patches:

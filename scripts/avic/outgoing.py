@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a stack needs to leave this project: a person, its provenance, a cover letter, a revision."""
+"""What an export needs beside the patches: a person, their state upstream, a cover letter, a revision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from avic.tables import read_table
 from avic.tree import git, rev
 
 RELEASES = TOP / "releases"
-# Tags that say what somebody did: only that person gives one.
+# Tags that say what a person did: only that person may give them.
 GIVEN = re.compile(r"^((?:Signed-off|Reviewed|Tested|Acked|Co-developed)-by):\s*(.*)$", re.MULTILINE | re.I)
 
 
@@ -34,12 +34,12 @@ class Person:
         return f"{self.name} <{self.email}>"
 
     def env(self, role: str) -> dict[str, str]:
-        """What makes git take the person as AUTHOR or COMMITTER."""
+        """Variables that make the person git's AUTHOR or COMMITTER."""
         return {f"GIT_{role}_NAME": self.name, f"GIT_{role}_EMAIL": self.email}
 
 
 def identity(tree: Path | None) -> Person:
-    """The git identity of who runs this, as git has it in tree; exits with 2 if there is none."""
+    """The git identity of the person who runs this, as configured in tree; exits with 2 if there is none."""
     said = subprocess.run(
         ["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"],
         cwd=tree, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -72,7 +72,7 @@ class Upstream:
 
 
 def upstream() -> tuple[dict[str, Upstream], list[tuple[set[str], str]]]:
-    """patches/upstream: the entries by slug, and what belongs together, with the reason."""
+    """patches/upstream: the entries by slug, and which changes belong together, with the reason."""
     entries: dict[str, Upstream] = {}
     together = []
     for (slug, state, where), note in read_table(TOP / "patches/upstream", "SLUG STATE WHERE ## note"):
@@ -142,7 +142,7 @@ def recorded() -> int:
 
 
 def version_notes(links: dict[int, str]) -> str:
-    """`Changes in vN` of every revision but the first, newest first, as far as they are BASE's.
+    """`Changes in vN` for every revision but the first, newest first; only the changes of BASE.
 
     links: where revisions were posted, by number.
     """
@@ -173,10 +173,10 @@ def restamp(
     author: Person | None = None,
     committer: Person | None = None,
 ) -> list[str]:
-    """The commits once more on parent, with other messages or another author; the same trees.
+    """Make the commits again on parent: the same trees, with other messages or another author.
 
     edit: gets a commit's number from 0 and its message, returns the new one.
-    Where no author is given each commit keeps its own, and dates stay in any case.
+    Without an author, each commit keeps its own.  Dates are kept in any case.
     """
     done = []
     for number, commit in enumerate(commits):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How scripts speak, run others, end, and replace what they write.
+"""Messages, running other scripts, ending on signals, and replacing folders in one step.
 
 Results go to stdout (a path, a table), everything else to stderr.
 """
@@ -45,14 +45,14 @@ def output(*command: str | Path) -> tuple[int, str]:
     try:
         text = process.communicate()[0]
     finally:
-        # What ends us ends it, too, but by a signal that lets it clean up.
+        # If this script ends early, so does the other, by a signal that lets it clean up.
         process.terminate()
         process.wait()
     return process.returncode, text
 
 
 def script(*command: str | Path) -> str:
-    """Run one of our scripts and return what it prints; its failure is ours."""
+    """Run one of our scripts and return what it prints; if it fails, exit with its status."""
     status, text = output(*command)
     if status:
         sys.exit(status)
@@ -73,7 +73,7 @@ def unwind_on_signals() -> None:
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Signals wait until the end of the block, and do not reach processes started in it."""
+    """Signals are blocked until the end of the block, for processes started in it as well."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -83,7 +83,7 @@ def held_back() -> Iterator[None]:
 
 @contextlib.contextmanager
 def scratch(prefix: str) -> Iterator[Path]:
-    """A temporary folder; a signal does not stop its removal half-way."""
+    """A temporary folder; a signal does not interrupt its removal."""
     folder = None
     try:
         with held_back():
@@ -97,9 +97,9 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
-    """A new folder that takes the place of `folder` at the end of the block, if it gets there.
+    """A new folder that replaces `folder` when the block ends without an exception.
 
-    also: what has to happen in the same step; if it fails, neither has.
+    also: is called in the same step; if it fails, the old folder comes back.
     """
     first = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)

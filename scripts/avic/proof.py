@@ -26,12 +26,12 @@ class Proof:
     case: str
     why: str
     variant: str = ""  # of kernel and modules: kasan, or a patch of ci/races
-    home: str = ""  # the base whose stack has the test, if it is that of one base
+    home: str = ""  # the base whose stack has the test, if it is not each base's own
     needs: str = ""  # the change without which it fails anyway
 
     @property
     def slugs(self) -> list[str]:
-        """The changes that it is about: more than one if they show only together."""
+        """The changes that it proves; more than one if they show only together."""
         return self.slug.split("+")
 
     @property

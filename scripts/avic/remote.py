@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A hardware machine: how it is reached, what it is sent, and what its results have to show."""
+"""A hardware machine: how to reach it, what to send it, and what its results have to show."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Host:
     def run(
         self, text: str, data: bytes = b"", seconds: float = 600
     ) -> subprocess.CompletedProcess[str]:
-        """Run text with data on its stdin; status 255 is a connection that was lost.
+        """Run text with data on its stdin.  Status 255 means that the connection was lost.
 
-        A command that takes longer than that counts as lost, too.
+        A command that takes longer than `seconds` counts as lost, too.
         """
         try:
             result = subprocess.run(
@@ -66,7 +66,7 @@ def script(name: str, *arguments: str) -> str:
 
 
 def refused(asked: str) -> dict[str, str]:
-    """Tests that do not get onto a machine, and why; asked: TESTS=, which may name them."""
+    """Tests that must not run on a machine, and why.  asked: TESTS=; a test that it names may run."""
     lines = (TOP / "ci/hardware/refused").read_text().splitlines()
     tests = {}
     for number, line in enumerate(lines, 1):
@@ -80,7 +80,7 @@ def refused(asked: str) -> dict[str, str]:
 
 
 def instead(name: str, why: str) -> str:
-    """The program that takes a refused test's place: run-plan's skip, with its reason."""
+    """A program to put in a refused test's place: run-plan takes it for a skip, with its reason."""
     text = f"- Skipping test: refused on hardware, {why} (TESTS={name} runs it)"
     return f"#!/bin/sh\necho {shlex.quote(text)}\nexit 4\n"
 
@@ -114,9 +114,10 @@ def patterns(rules: SplatRules) -> dict[str, str]:
 
 
 def lanes_for(flags: list[str], device: bool = False) -> list[str]:
-    """The lanes of ci/run/lanes that are meant for a CPU with these flags and no others of theirs.
+    """The lanes of ci/run/lanes for a CPU with these flags.
 
-    device: whether there is one to assign, so that lanes with an IOMMU are as well.
+    Of the flags that any lane names, the CPU has to have exactly the lane's.
+    device: whether there is a device to assign; then lanes with an IOMMU are included.
     """
     lanes = {name: set(features.split(",")) for name, features, *_ in entries("run/lanes")}
     cpu = set().union(*lanes.values()) & set(flags)
@@ -126,16 +127,16 @@ def lanes_for(flags: list[str], device: bool = False) -> list[str]:
 
 
 def sections(ktap: str, lanes: list[str]) -> dict[str, str]:
-    """Each lane's part of a KTAP text, as far as it came."""
+    """Each lane's part of a KTAP text, which may end early."""
     ends = "|".join(re.escape(lane) for lane in lanes)
     parts = re.split(rf"(?m)^(?:not )?ok \d+ (?:{ends})\b.*$", ktap)
     return dict(zip(lanes, parts))
 
 
 def without_avic(ktap: str, plan: Plan) -> list[str]:
-    """Lanes with avic=1 of which the kernel, or the probe, does not say that AVIC was on.
+    """Lanes with avic=1 in which AVIC was not on, by the kernel's log or by the probe.
 
-    A lane in which no test came to an end has nothing to say.
+    A lane in which no test has finished is not looked at.
     """
     parts = sections(ktap, list(plan.names))
     found = []
@@ -151,9 +152,9 @@ def without_avic(ktap: str, plan: Plan) -> list[str]:
 
 
 def serial_init(init: str, tty: str) -> str:
-    """ci/guest/init for a machine with one serial port, to which power comes back by itself.
+    """ci/guest/init for a machine with one serial port, which has to reboot instead of powering off.
 
-    Raises ValueError if ci/guest/init is not what this knows.
+    Raises ValueError if ci/guest/init does not have the words that are replaced.
     """
     wants = {"/dev/ttyS1": f"/dev/{tty}", "poweroff -f": "reboot -f"}
     for old, new in wants.items():
@@ -164,7 +165,7 @@ def serial_init(init: str, tty: str) -> str:
 
 
 def ktap_of(serial: str) -> str:
-    """The KTAP among what came on a serial line, without what was before it."""
+    """The KTAP in a serial line's output, without what came before it."""
     text = serial.replace("\r", "")
     begin = text.find("KTAP version 1")
     return text[begin:] if begin >= 0 else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What people and machines read after a run: summary.txt, KTAP, JUnit, a verdict."""
+"""The report of a run, for people and machines: summary.txt, JUnit, a verdict."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def table(levels: list[Level]) -> list[str]:
 
 
 def costs(level: Level) -> list[str]:
-    """How long each lane's tests took, in times of the first lane's, over those that pass in both."""
+    """Each lane's time relative to the first lane's, over the tests that pass in both."""
     seconds: dict[str, dict[str, int]] = {}
     for result in level.results:
         if result.status == "pass" and (took := re.fullmatch(r"(\d+)s", result.note)):
@@ -80,7 +80,7 @@ def junit(levels: list[Level], judgements: Iterable[Judgement] | None = None) ->
 
 
 def xml(root: ET.Element) -> bytes:
-    """A JUnit document as a file has it, with its totals."""
+    """A JUnit document as bytes, with its totals."""
     for total in ("tests", "failures", "skipped", "errors"):
         root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
     ET.indent(root)
@@ -88,12 +88,12 @@ def xml(root: ET.Element) -> bytes:
 
 
 def xml_text(text: str) -> str:
-    """A log, whose lines may have what XML does not take."""
+    """A log without the characters that XML does not allow."""
     return "\n".join(ktap.printable(line) for line in text.split("\n"))
 
 
 def add_suites(root: ET.Element, levels: list[Level], prefix: str = "") -> None:
-    """A suite for each lane of each level; a level's failures that the first one has are known."""
+    """A suite for each lane of each level; a failure that the first level has too counts as known."""
     before = {(r.lane, r.name): r.status for r in levels[0].results} if levels[1:] else {}
     for level in levels:
         for lane in dict.fromkeys(r.lane for r in level.results):

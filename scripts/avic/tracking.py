@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A branch that b4 tracks, made in a tree aside, and what b4 would send of it."""
+"""A branch that b4 tracks, made in a temporary tree, and what b4 would send of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLDEST_B4 = (0, 12)
 
 
 class B4:
-    """b4 in a tree of its own, deaf to the user's settings, which count when they send."""
+    """b4 in a tree of its own, without the user's settings: those count when the user sends."""
 
     def __init__(self, tree: Path) -> None:
         self.command = os.environ.get("B4") or "b4"
@@ -31,7 +31,7 @@ class B4:
         self.env = os.environ | DEAF | {
             "XDG_CACHE_HOME": f"{tree}/.git/b4-cache",
             "XDG_DATA_HOME": f"{tree}/.git/b4-data",
-            # After a Ctrl-C it may not get to remove what it makes there: it goes with the tree.
+            # After a Ctrl-C it may leave files there; they are removed with the tree.
             "TMPDIR": f"{tree}/.git/b4-tmp",
         }  # fmt: skip
         for name in ("EDITOR", "VISUAL", "GIT_EDITOR"):
@@ -39,7 +39,7 @@ class B4:
         self.version = self.find()
 
     def find(self) -> str:
-        """The version; exits with 2 if there is no b4, or one too old for what is used here."""
+        """The version; exits with 2 if there is no b4, or if it is too old."""
         try:
             said = subprocess.run(
                 [self.command, "--version"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -61,7 +61,7 @@ class B4:
         return bool(re.search(rf"{option}(?![\w-])", self.run(verb, "--help")))
 
     def run(self, *args: str) -> str:
-        """Run b4 and return what it says, which older ones do on stderr; its failure is ours."""
+        """Run b4 and return what it says; older versions say it on stderr.  Exits with 1 if it fails."""
         Path(self.env["TMPDIR"]).mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [self.command, *args],
@@ -81,7 +81,7 @@ def tree_for_b4(aside: Path, repo: Path, tip: str, me: Person) -> None:
     shallow = Path(objects).parent / "shallow"
     if shallow.exists():
         shutil.copy(shallow, aside / ".git/shallow")
-    # get_maintainer.pl wants to see the top of a kernel tree, and matches folders as folders.
+    # get_maintainer.pl wants the top of a kernel tree, and matches a folder only if it exists.
     for folder in git(repo, "ls-tree", "-rd", "--name-only", "base").stdout.splitlines():
         (aside / folder).mkdir(parents=True, exist_ok=True)
     touched = git(repo, "diff", "--name-only", "base", tip).stdout.split()
@@ -94,7 +94,7 @@ def tree_for_b4(aside: Path, repo: Path, tip: str, me: Person) -> None:
         "user.name": me.name,
         "user.email": me.email,
         "b4.prep-cover-strategy": "commit",
-        # Nothing is sent from here; this keeps b4 from wanting a signature for the web endpoint.
+        # Nothing is sent from here.  Without this b4 would ask for a signature for the web endpoint.
         "sendemail.smtpserver": "localhost",
     }.items():
         git(aside, "config", name, value)
@@ -136,7 +136,7 @@ def enroll(b4: B4, commits: list[str], branch: str, me: Person, old: Tracked | N
 
 
 def recipients_with_snippet(aside: Path) -> None:
-    """Have b4 ask get_maintainer.pl with MAINTAINERS.snippet, as it asks it otherwise."""
+    """Make b4 call get_maintainer.pl as it does by default, but with MAINTAINERS.snippet added."""
     maintainers = aside / ".git/MAINTAINERS"
     known = git(aside, "show", "base:MAINTAINERS").stdout
     maintainers.write_text(f"{known}\n{(TOP / 'MAINTAINERS.snippet').read_text()}")
@@ -147,9 +147,9 @@ def recipients_with_snippet(aside: Path) -> None:
 
 
 def show_mails(text: str, wanted: int) -> None:
-    """What b4 would send: whom to, and the subjects; all of it if V=1 asks for that.
+    """Print what b4 would send: recipients and subjects, with V=1 all of it.
 
-    Exits with 1 if that is not as many mails as are wanted.
+    Exits with 1 if the number of mails is wrong.
     """
     raw = re.findall(r"(?ms)^ *--- DRYRUN: message follows ---\n(.*?)^ *--- DRYRUN: message ends", text)
     mails = [message_from_string(re.sub(r"(?m)^ *\| ?", "", each)) for each in raw]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from avic.process import fail, held_back, say
 
-# A git that does not hear the user's settings.
+# Variables that make git ignore the user's settings.
 DEAF = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
-# A commit as a patch: the same commit always gives the same bytes.
+# Options of git format-patch with which the same commit always gives the same bytes.
 FORMAT = [
     "--zero-commit",
     "--no-signature",
@@ -29,12 +29,12 @@ FORMAT = [
 def git(
     repo: Path, *args: str, check: bool = True, stdin: str = "", env: Mapping[str, str] = {}
 ) -> subprocess.CompletedProcess[str]:
-    """Run git in repo, deaf to the user's own settings, which must not change a result.
+    """Run git in repo without the user's settings, which must not change a result.
 
-    stdin: what git reads.  env: more variables, e.g. GIT_AUTHOR_NAME, in place
-    of the nobody that git otherwise runs as.
+    stdin: what git reads.  env: more variables, e.g. GIT_AUTHOR_NAME; without it the
+    author is nobody.
     """
-    # A git that is cut short would leave the tree half switched.
+    # A git that is interrupted would leave the tree half switched.
     with held_back():
         result = subprocess.run(
             ["git", "-C", str(repo), *args],
@@ -80,12 +80,12 @@ def unpack(repo: Path, commit: str, folder: Path, *names: str) -> str:
 
 @contextmanager
 def locked(repo: Path) -> Iterator[None]:
-    """Nobody else switches repo's tree meanwhile, or builds from it (scripts/build has the same lock)."""
+    """While the block runs, no other script switches repo's tree or builds from it (scripts/build takes the same lock)."""
     with (repo / ".git" / "avic.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for who has the lock {lock.name}")
+            say(f"waiting for the holder of the lock {lock.name}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -3,9 +3,10 @@
 
   FOLDER   unpacked kernel source, of any version; git is not needed
 
-A line for each bug that this stack mends: its slug, whether the source has it,
-and how it shows.  The rules are in patches/affected, and look at the code, not
-at version numbers.  Exit status 1 if the source has one, or cannot be judged.
+Prints a line for each bug that this stack fixes: its slug, whether the source has
+the bug, and how the bug shows.  The rules are in patches/affected; they look at the
+code, not at version numbers.  Exit status 1 if the source has a bug, or if that
+cannot be told.
 """
 
 import re
@@ -39,7 +40,7 @@ class Source:
 
 
 def judge(source: Source, rules: list[list[str]]) -> str:
-    """What one bug's rules say: affected, not, or what is in the way of telling."""
+    """What one bug's rules say: affected, not, or why that cannot be told."""
     missing = ""
     for place, how, regex in rules:
         text = source.text(place)

@@ -5,8 +5,8 @@
   TREE=        a user's own kernel tree (see scripts/fetch)
   RESET=1      drop commits on `stack` that were never refreshed into patches/
 
-Exact: no fuzz, no three-way merge.  The branch moves only when the whole
-series applies; until then all work is done aside.  Prints the folder.
+Exact: no fuzz, no three-way merge.  The work is done in a temporary tree; the
+branch moves only once the whole series has applied.  Prints the folder.
 """
 
 import os

@@ -6,9 +6,9 @@
   JOBS=N   as many at a time       FULL=1  each gate looks at all it can, on each level;
   RERUN=1  forget what is known            for allmodconfig that is the whole tree
 
-A finding is what the stack has and the base has not, told apart by file,
-function and message.  A tool that is missing, or breaks off, is red too: could
-not check.  Prints a table; its report folder has it as JSON and as JUnit.
+A finding is what the stack has and the base lacks; findings are told apart by file,
+function and message.  A tool that is missing, or crashes, is red too: could not
+check.  Prints a table; its report folder has it as JSON and as JUnit.
 Exit status 1 if anything is red.
 """
 
@@ -117,12 +117,12 @@ def read_allowed(path: Path) -> list[tuple[str, re.Pattern[str]]]:
 
 
 def digest(*parts: object) -> str:
-    """One key for all that a result depends on."""
+    """A cache key, made of all that a result depends on."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 def version(tool: str) -> str:
-    """What a tool, perhaps one of ours, says it is; raises CouldNot if it is not there."""
+    """A tool's version, of ours as well; raises CouldNot if the tool is not there."""
     path = str(TOP / tool) if (TOP / tool).is_file() else shutil.which(tool)
     if not path:
         raise CouldNot(f"{tool} is not installed: run scripts/setup")
@@ -133,7 +133,7 @@ def version(tool: str) -> str:
 
 
 def ran(command: list[str], cwd: Path, good: tuple[int, ...] = (0,)) -> str:
-    """What a tool prints; raises CouldNot unless it came to its end."""
+    """Run a tool and return what it prints; raises CouldNot if it did not finish."""
     status, output, complaints = Tools.run(
         command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -178,7 +178,7 @@ class Check:
                 levels.append(Level(number, name, commit, patch, trouble, context))
         return levels
 
-    # What each kind of gate does: all findings of a level, or CouldNot.
+    # A method for each kind of gate.  It returns all findings of a level, or raises CouldNot.
 
     def apply(self, gate: Gate, level: Level, _log: Path) -> list[Finding]:
         """No fuzz, and nothing moved."""
@@ -188,7 +188,7 @@ class Check:
         return []
 
     def rules(self, gate: Gate, level: Level, _log: Path) -> list[Finding]:
-        """The rules of a data file; the whole series is read, as some are about its order."""
+        """The rules of a data file.  All patches are read, because some rules are about their order."""
         assert level.patch
         rules = changelog.read_rules(TOP / gate.arguments[0])
         history = Path(os.environ.get("TREE") or self.repo)
@@ -217,7 +217,7 @@ class Check:
 
             found = of_checkpatch(output, path.name, inside)
             if found is None:
-                raise CouldNot(f"checkpatch.pl broke off (log: {log})")
+                raise CouldNot(f"checkpatch.pl did not finish (log: {log})")
             return found
 
         return self.remembered(digest(gate, script, path.read_text(), self.code), run)
@@ -254,7 +254,7 @@ class Check:
         source = self.tree.source(level.commit, "tools", "include", "arch/x86/include")
 
         def run() -> list[Finding]:
-            # Not every base's Makefile knows which test includes which header.
+            # Not every base's Makefile knows which test includes which header: start anew.
             seen = out / "headers"
             want = digest(
                 *(self.tree.text(level.commit, f) for f in sorted(self.selftest_headers())), level.number == 0
@@ -325,8 +325,9 @@ class Check:
     def modpost(self, gate: Gate, level: Level, log: Path) -> list[Finding]:
         """The kernel's own modpost on KVM's modules, and the same question for what is built in.
 
-        There is no vmlinux to ask, thus modpost is given what the level's source
-        exports, and what the base's objects use though no line of C exports it.
+        There is no vmlinux here that has the symbols.  So modpost is given those that the
+        level's source exports, and those that the base's objects use though no line of C
+        exports them.
         """
         version("nm")
         build = self.build(gate)
@@ -353,16 +354,16 @@ class Check:
         return self.remembered(key, run)
 
     def linked(self, build: Build, targets: list[str]) -> list[str]:
-        """Objects to ask for their symbols: KVM's modules, and what is built in of the stack."""
+        """Objects whose symbols are checked: KVM's modules, and what the stack touches that is built in."""
         names = [*kbuild.MODULES, *(each for each in targets if each.endswith(".o"))]
         if missing := [each for each in kbuild.MODULES if not (build.out / each).exists()]:
             raise CouldNot(f"make has left out {missing[0]}")
         return [each for each in names if (build.out / each).exists()]
 
-    # What these share.
+    # What these methods share.
 
     def unpack(self, level: Level, folder: Path, *names: str) -> None:
-        """Write files or folders of a level below a folder aside."""
+        """Write files or folders of a level below a temporary folder."""
         if complaint := unpack(self.repo, level.commit, folder, *names):
             raise CouldNot(complaint)
 
@@ -382,7 +383,7 @@ class Check:
         return digest(self.code, *tools, *(path.read_text() for path in config))
 
     def build(self, gate: Gate) -> Build:
-        """A gate's build folder: what is made with other variables must not be mixed with it."""
+        """A gate's build folder; each set of make variables has its own."""
         name = "-".join([gate.config, *(v.rpartition("=")[2].rpartition("/")[2] for v in gate.variables)])
         return Build(self.tree.path, self.folder / "build" / name, gate.variables, JOBS)
 
@@ -394,11 +395,11 @@ class Check:
         ]  # fmt: skip
 
     def whole(self, level: Level) -> bool:
-        """Whether a level is one of the stack's ends, or all count as such."""
+        """Whether a level is checked as a whole: the stack's two ends, and with FULL=1 all."""
         return FULL or level.number in (0, len(self.patches))
 
     def targets(self, build: Build) -> list[str]:
-        """KVM, and what beside it the stack touches or a touched header changes."""
+        """KVM, and the other objects that the stack touches, or that include a header it touches."""
         if FULL and "allmodconfig" in build.out.name:
             return []
         with self.guard:
@@ -446,7 +447,7 @@ TREELESS = ("apply", "rules", "spatch")
 
 
 class Run:
-    """All gates over all levels, and what came of it."""
+    """All gates on all levels, and their verdicts."""
 
     def __init__(self, check: Check, gates: list[Gate]) -> None:
         self.check, self.gates = check, gates
@@ -488,7 +489,7 @@ class Run:
             say(f"{gate.name:10} {level.name}: {text} ({seconds:.0f} s)")
 
     def judge(self, gate: Gate, level: Level, found: list[Finding]) -> tuple[int, str, list[Finding]]:
-        """What is new against the base, and not allowed; it is told once, of the patch that brings it."""
+        """What the base lacks and nothing allows; each finding is told once, of the patch that brings it."""
         if found and found[0].message.startswith("not in this base"):
             self.base.setdefault(gate.name, [])
             return GREEN, found[0].message, []
@@ -515,13 +516,16 @@ class Run:
         return GREEN, "ok", []
 
     def looks_back(self, gate: Gate, level: Level) -> bool:
-        """Whether a level shows a gate more than the one before it did."""
+        """Whether a gate sees more on this level than on the one before."""
         return (
             gate.levels in ("touched", "ends") and not FULL and level.number > 1 and self.check.whole(level)
         )
 
     def run(self) -> None:
-        """Level by level, as there is one tree; the gates of a level, and what needs no tree, side by side."""
+        """Level by level, because there is one tree; a level's gates run in parallel.
+
+        Gates that need no tree run beside all that.
+        """
         treeless = [gate for gate in self.gates if gate.kind in TREELESS]
         others = [gate for gate in self.gates if gate.kind not in TREELESS]
         with ThreadPoolExecutor(JOBS) as pool, ThreadPoolExecutor(1) as beside:
@@ -543,7 +547,7 @@ class Run:
                 raise
 
     def all_levels(self, gates: list[Gate]) -> None:
-        """Some gates, one after the other, each on all levels that it looks at."""
+        """Some gates, one after the other, each on all its levels."""
         for gate in gates:
             for level in self.check.levels:
                 if self.wanted(gate, level) and not Tools.stopped:

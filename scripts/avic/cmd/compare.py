@@ -5,12 +5,16 @@
   OTHER        the base to hold it against, e.g. BASE=v7.2 scripts/compare v7.3
   SLUG         show this one patch of both stacks as git range-diff does
 
-Two tables.  First each function and structure that one of the two stacks
-changes, comments and blanks aside: `upstream` if BASE's stack has it as OTHER's
-base does, `stack` if as OTHER's stack does, with the patches that make the
-difference, `bases` if it differs just as the bases differ.  Then each patch, by slug: `same` lines added and removed, or not.
-What is left comes with a reason from patches/BASE/compare; a difference
-without a reason, or a reason without a difference, makes the exit status 1.
+Prints two tables.  The first has each function and structure that one of the two
+stacks changes; comments and blanks do not count:
+
+  upstream  BASE's stack has it as OTHER's base has it
+  stack     BASE's stack has it as OTHER's stack has it; with the patches that change it
+  bases     it differs exactly as the two bases differ
+
+The second table has each patch, by slug: `same` if it adds and removes the same
+lines.  Every other difference comes with its reason from patches/BASE/compare.  A
+difference without a reason, or a reason without a difference, makes the exit status 1.
 """
 
 import difflib
@@ -27,12 +31,12 @@ from avic.process import fail
 from avic.tables import read_table
 from avic.tree import git
 
-# Where the selftests are: compared by patch only, as their library differs a lot.
+# The selftests are compared by patch only, because their library differs a lot.
 APART = "tools/"
 
 
 class Side:
-    """One of the two bases: its repository, its patches, and what they change."""
+    """One of the two bases: its repository, its patches, and what these change."""
 
     def __init__(self, base: Base) -> None:
         self.name, self.folder = base.name, base.folder
@@ -55,7 +59,7 @@ class Side:
         return self.cache[level, file]
 
     def own(self, file: str) -> set[str]:
-        """What the stack changes in a file."""
+        """The functions and structures of a file that the stack changes."""
         before, after = self.units("base", file), self.units("stack", file)
         return {name for name in {*before, *after} if before.get(name) != after.get(name)}
 
@@ -81,7 +85,7 @@ def size(lines: list[str]) -> str:
 
 
 def essence(patch: Patch) -> list[str]:
-    """The lines that a patch adds and removes, without comments and blanks around them."""
+    """The lines that a patch adds and removes, without comments and indentation."""
     lines = []
     for file, hunks in sorted(patch.files.items()):
         lines.append(file)

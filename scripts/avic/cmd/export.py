@@ -45,7 +45,7 @@ from avic.process import fail, replaced, say, scratch, unwind_on_signals
 from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
 
-# Marks what a cover letter leaves to be filled in.
+# Marks a place in a cover letter that is still to be filled in.
 OPEN = "[not known yet"
 # Where Debian's linux package keeps such patches.
 DEBIAN = "bugfix/x86/avic"
@@ -71,7 +71,7 @@ def cover_text(repo: Path, cover: Cover, links: dict[int, str] | None = None) ->
 
 
 class Series:
-    """The series on its base as commits, stamped for whom it is to go to."""
+    """The series as commits on its base, with the author and tags that the form asks for."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.me = identity(user_tree()) if args.signoff or args.form == "b4" else None
@@ -167,7 +167,7 @@ def export_mbox(args: argparse.Namespace, out: Path) -> None:
 
 
 def for_stable(patches: list[Patch]) -> tuple[list[Patch], dict[str, str]]:
-    """The patches that stable@ takes, and the line on top of each; says why the others stay behind."""
+    """The patches that stable@ takes, and the line on top of each; prints why the others are left out."""
     where = provenance(patches)
     _, together = upstream()
     heads = {}
@@ -229,12 +229,12 @@ Each patch says where it differs from the upstream commit, and why.
 
 
 def dep3(patch: Patch, entry: Upstream) -> str:
-    """The patch with a header as DEP-3 wants it."""
+    """The patch with a DEP-3 header."""
     head, _, rest = patch.path.read_text().partition("\n---\n")
     mail = message_from_string(head.partition("\n")[2])
     text = mail.get_payload().strip()
     if entry.version and not entry.commit:
-        text += f"\n\nMainline mends this otherwise: as of {entry.version} {entry.note}."
+        text += f"\n\nMainline fixes this in another way: as of {entry.version} {entry.note}."
     lines = [line if line.strip() else "." for line in text.split("\n")]
     author = " ".join(mail["From"].split())
     fields = [f"Description: {patch.subject}", *(f" {line}" for line in lines), f"Author: {author}"]
@@ -275,7 +275,7 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
             entry = where[patch.slug]
             state = [f"Patch-mainline: {entry.version}", f"Git-commit: {entry.commit}"]
             if not entry.commit:
-                never = f"Never, {entry.version} mends it otherwise: {entry.note}"
+                never = f"Never, {entry.version} fixes it in another way: {entry.note}"
                 not_yet = f"Submitted, {entry.link}" if entry.link else "Not yet, not posted"
                 state = [f"Patch-mainline: {never if entry.version else not_yet}"]
             head, _, rest = patch.path.read_text().partition("\n\n")

@@ -4,9 +4,9 @@
   BASE         only these stacks, e.g. scripts/fit v7.2; else all of patches/
   TREE=        a user's own kernel tree (see scripts/fetch), else that of $BASE
 
-Exact, as scripts/apply.  A line for each stack; below one that does not apply
-whole, the first hunk in the way, and how its context differs there.  Exit
-status 1 if no stack applies whole.
+Exact, as scripts/apply.  Prints a line for each stack.  Below a stack that does not
+apply completely are the first hunk that fails, and how its context differs there.
+Exit status 1 if no stack applies completely.
 """
 
 import sys

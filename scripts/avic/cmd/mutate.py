@@ -8,14 +8,15 @@
   QEMU=        another emulator than the one that ci/emulator/build prints
   JOBS=, V=1   as in scripts/build
 
-Builds KVM's modules with each fault of ci/mutants on top of the stack, runs
-the tests of ci/mutants/plan with them in two emulated machines, with AVIC and
-with x2AVIC, and shows which tests fail that pass on the stack.  The tests that
-a mutant's file names run first, and end the trial if they all fail.  A trial
-that has not changed is not built or run again.  Exit status
-1 if a mutant is not caught and its file does not say why, if it is caught
-though its file says that it can't be, if it does not apply, build or run, or
-if the stack itself fails a test; 2 for wrong use.
+Builds KVM's modules with each fault of ci/mutants on top of the stack.  Runs the
+tests of ci/mutants/plan with them in two emulated machines, one with AVIC and one
+with x2AVIC.  Shows which tests fail that pass on the stack.  The tests that a
+mutant's file names run first; if they all fail, the trial ends there.  A trial that
+has not changed is not built or run again.
+
+Exit status 1 if a mutant is not caught and its file does not say why; if it is caught
+though its file says that it can't be; if it does not apply, build or run; or if the
+stack itself fails a test.  2 for wrong use.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ RUNNER = TOP / "scripts" / "runners" / "emulator"
 RUNNER_CODE = TOP / "scripts" / "avic" / "runners" / "emulator.py"
 
 MACHINES = {"avic": "EPYC,+svm,+npt,+avic", "x2avic": "EPYC,+svm,+npt,+avic,+x2avic"}
-ENOUGH = 3  # tests that fail where none is known to: more would not say more
+ENOUGH = 3  # failed tests that end a trial, if they are not those that the mutant's file names
 STACK = "stack"
 CAUGHT = ("skip", "fail", "timeout", "splat", "hang", "panic")
-# The runner's note if there was not even a panic, and the guest side's of a VM that never ends.
+# The runner's note if the machine ended without a panic, and the guest side's if a VM never ends.
 STOPPED = ("the machine stopped", "cannot unload kvm")
 
 FIELDS = ("SPDX-License-Identifier", "Breaks", "Caught-by", "Uncaught")
@@ -55,7 +56,7 @@ FIELDS = ("SPDX-License-Identifier", "Breaks", "Caught-by", "Uncaught")
 
 @dataclass
 class Mutant:
-    """One fault: a patch, what it breaks, and who catches it, or why nobody does."""
+    """One fault: a patch, what it breaks, and which tests catch it, or why none does."""
 
     name: str
     breaks: str
@@ -89,12 +90,12 @@ def read_mutant(path: Path, tests: list[str]) -> Mutant:
 
 
 def read_tests() -> list[Test]:
-    """The tests of ci/mutants/plan; raises ValueError for a line that is none."""
+    """The tests of ci/mutants/plan; raises ValueError for a line that is wrong."""
     return Plan.read((MUTANTS / "plan").read_text()).tests
 
 
 def bad(result: ktap.Result) -> bool:
-    """Whether a test, or the machine's end, speaks against the mutant."""
+    """Whether a test has failed, or the machine ended in a way that counts as caught."""
     return result.status in CAUGHT or result.note.startswith(STOPPED)
 
 
@@ -104,7 +105,7 @@ def caught(stack: list[ktap.Result], mutant: list[ktap.Result]) -> list[ktap.Res
 
 
 def broken(results: list[ktap.Result]) -> str:
-    """Why a machine says nothing of a mutant, e.g. modules that do not load, or ''."""
+    """Why a machine's results say nothing about a mutant, e.g. its modules do not load; or ''."""
     for result in results:
         if result.status in ("boot", "error") and not bad(result):
             return f"{result.name}: {result.status}: {result.note}"
@@ -113,7 +114,7 @@ def broken(results: list[ktap.Result]) -> str:
 
 @dataclass
 class Row:
-    """What became of one mutant, over all machines."""
+    """One mutant's results on all machines."""
 
     mutant: Mutant
     found: dict[str, list[ktap.Result]] = field(default_factory=dict)  # by machine
@@ -198,7 +199,7 @@ class Bench:
 
 
 class Trial:
-    """One mutant, or the stack, in all machines at once; an equal trial is found again."""
+    """One mutant, or the stack, in all machines at once.  The results of an equal trial are reused."""
 
     def __init__(self, bench: Bench, name: str, modules: Path, expected: list[str]) -> None:
         self.bench, self.name, self.modules, self.expected = bench, name, modules, expected
@@ -212,7 +213,7 @@ class Trial:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def results(self) -> dict[str, list[ktap.Result]]:
-        """What there is by machine, also of machines that still run."""
+        """The results so far, by machine; some machines may still run."""
         folder = self.done if self.done.exists() else self.aside
         logs = {machine: folder / machine / "ktap" for machine in MACHINES}
         return {
@@ -220,7 +221,7 @@ class Trial:
         }
 
     def proven(self) -> bool:
-        """Whether more tests would not say more: what was expected or enough has failed."""
+        """Whether the trial can end: the expected tests have failed, or enough others."""
         if self.name == STACK or os.environ.get("FULL"):
             return False
         failed = {r.name for each in self.results().values() for r in each if bad(r)}
@@ -303,12 +304,12 @@ def check_stack(bench: Bench, modules: Path) -> Trial:
     if failed:
         # Next time it has to run again.
         shutil.rmtree(trial.done, ignore_errors=True)
-        fail(1, "the stack itself fails, mend that first:\n" + "\n".join(failed))
+        fail(1, "the stack itself fails, fix that first:\n" + "\n".join(failed))
     return trial
 
 
 def prune(folder: Path, used: set[str]) -> None:
-    """Drop what no mutant has anymore."""
+    """Remove the results that no mutant uses any more."""
     for each in folder.iterdir():
         if each.name not in used:
             shutil.rmtree(each)

@@ -5,8 +5,8 @@
   TREE=        the user's tree that scripts/apply was given
 
 A commit keeps its slug over rebase and amend (a git note carries it); a new
-commit gets one from its subject.  A patch of which only line numbers or blob
-hashes changed keeps its file as it is.  Prints what changed.
+commit gets one from its subject.  If only line numbers or blob hashes of a patch
+changed, its file stays as it is.  Prints what changed.
 """
 
 import re
@@ -21,7 +21,7 @@ from avic.tree import FORMAT, git, need_clean, rev
 
 
 def slug_of(repo: Path, commit: str, by_subject: dict[str, str]) -> str:
-    """The slug that commit had as a patch, else one made from its subject."""
+    """The slug that the commit's patch had, else one made from its subject."""
     note = git(repo, "notes", "--ref=slug", "show", commit, check=False).stdout.strip()
     subject = git(repo, "show", "--no-patch", "--format=%s", commit).stdout.strip()
     if note or subject in by_subject:
@@ -31,7 +31,7 @@ def slug_of(repo: Path, commit: str, by_subject: dict[str, str]) -> str:
 
 
 def series_text(old: str, slugs: list[str]) -> str:
-    """The new series; its head stays, and other comments stay with the patch below them."""
+    """The new series.  Its first comment stays on top, other comments stay above their patch."""
     comments: dict[str, list[str]] = {}
     lines: list[str] = []
     pending: list[str] = []

@@ -54,7 +54,7 @@ def read_stack(folder: Path) -> dict[str, Patch]:
 
 
 def changes(old: dict[str, Patch], new: dict[str, Patch]) -> dict[str, str]:
-    """What became of each patch that is not what it was: new, changed or gone, by slug."""
+    """The patches that are new, changed or gone, by slug."""
     found = {}
     for slug in dict.fromkeys([*old, *new]):
         if slug not in old:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""build [FOLDER]: the report of all bases, from what the cache has.
+"""report [FOLDER]: the report of all bases, from what the cache has.
 
   FOLDER        where it goes, by default build/report
-  AVIC_CACHE=   where scripts/run, scripts/evidence and scripts/flips have kept what they saw
+  AVIC_CACHE=   where scripts/run, scripts/evidence and scripts/flips keep their results
 
 Writes index.html, one page that needs nothing else; results.ktap and
 junit.xml, the same results for machines; and logs/, as the machines gave them.
-Runs nothing: a base without results is named as such.  Prints the verdict; exit
-status 0 whatever it is, since the runs have theirs.
+Runs nothing: a base without results is named as such.  Prints the verdict.  The exit
+status is 0 for a red verdict as well: the runs themselves have ended with 1.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from avic.process import fail, replaced, unwind_on_signals
 def main() -> int:
     unwind_on_signals()
     if len(sys.argv) > 2:
-        fail(2, "usage: build [FOLDER]")
+        fail(2, "usage: report [FOLDER]")
     folder = Path(sys.argv[1]) if sys.argv[1:] else TOP / "build" / "report"
     if folder.exists() and not (folder / "index.html").exists():
-        fail(2, f"{folder} is there and no report: name another folder, or remove it")
+        fail(2, f"{folder} exists and is no report: name another folder, or remove it")
     page = stored.read(TOP, CACHE)
     with replaced(folder) as new:
         for base in page.bases:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The report for people: page.html and its parts, filled; everything is escaped on the way."""
+"""The report for people: page.html and its parts, filled in; all text is escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from avic.page.stored import Page, Shown
 from avic.results import GOOD, Flips
 
 HERE = Path(__file__).resolve().parent
-# Of the plot, in its own units; the page stretches it to its width.
+# The plot's size, in units of its own; the page stretches it.
 WIDTH, TOP, BOTTOM = 1000, 3, 21
 
 
@@ -40,7 +40,7 @@ def log_of(found: Page, base: Shown, name: str) -> str:
 
 
 def span(flips: dict[str, Flips]) -> int:
-    """us that the plot of a base shows: the longer of its levels, and some quiet after it."""
+    """The microseconds that a base's plot shows: its longer level, and 5 % more."""
     return max(max(each.windows, default=0) for each in flips.values()) * 21 // 20 or 1
 
 

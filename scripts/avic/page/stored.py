@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the runs have left in the cache, as the report shows it.
 
-<base> of report/<base>, evidence/<base> and flips/<base> is a folder of patches/, or
-v6.12-hardware for what another runner than the emulator did with it.  Nothing is
-judged here: scripts/avic/results.py has the one judge.
+The folders are report/<base>, evidence/<base> and flips/<base>.  <base> is a folder of
+patches/; with a runner other than the emulator its name follows, as in v6.12-hardware.
+Nothing is judged here: scripts/avic/results.py has the one judge.
 """
 
 from __future__ import annotations

@@ -4,14 +4,14 @@
   BUNDLE   a folder that scripts/bundle made
   OUT      an existing folder; gets ktap and console
   QEMU=    another qemu-system-x86_64 than the one that ci/emulator/build prints
-  CPU=     another CPU than EPYC,+svm,+npt with the features that the plan names;
-           its word "iommu" stands for an IOMMU and a network card to assign
-  BOOT_SECONDS=   to the first line of KTAP (120; it takes 5 s on an idle machine)
-  GRACE_SECONDS=  for the guest to end and report a test that timed out (60)
+  CPU=     another CPU; by default EPYC,+svm,+npt and the features that the plan
+           names.  Its word "iommu" stands for an IOMMU and a network card to assign
+  BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine)
+  GRACE_SECONDS=  how long the guest may take to end a test that timed out (60)
 
-Never uses /dev/kvm: the point is the AMD CPU that QEMU's TCG emulates.
-A machine that does not get to the end of its plan leaves a last line
-"Bail out! KIND: WHAT" in ktap, with KIND one of boot, panic, hang, error.
+Never uses /dev/kvm: the CPU under test is the one that QEMU's TCG emulates.  If the
+machine does not get to the end of its plan, the last line of ktap is
+"Bail out! KIND: WHAT", with KIND one of boot, panic, hang, error.
 Exit status: 0 if the machine ran to its end, 1 if it bailed out.
 """
 
@@ -31,7 +31,7 @@ from avic.process import unwind_on_signals
 BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 120)
 GRACE_SECONDS = int(os.environ.get("GRACE_SECONDS") or plans.GRACE_SECONDS)
 
-# Words of the plan's machine line that are no CPU features.
+# Words of the plan's machine line that are not CPU features, and QEMU's options for them.
 DEVICES = {
     # The IOMMU posts interrupts of devices to guests with AVIC; Linux wants the
     # SMBus to remap interrupts; igb and edu are for VFIO.
@@ -54,7 +54,7 @@ def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
         "-accel", "tcg,thread=multi",
         "-machine", "q35",
         "-cpu", os.environ.get("CPU") or ",".join(["EPYC", *features]),
-        # A socket for each of the two nodes, or the kernel warns at boot.
+        # Two sockets for the two nodes, or the kernel warns at boot.
         "-smp", "2,sockets=2",
         "-m", "4G",
         # Two nodes, with a CPU each.
@@ -75,7 +75,7 @@ def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
 
 
 class Watch:
-    """Tells from the machine's two logs whether it still gets on."""
+    """Watches the machine's two logs to see whether it still makes progress."""
 
     def __init__(self, out: Path, plan: Plan) -> None:
         self.ktap, self.console = out / "ktap", out / "console"

@@ -3,24 +3,24 @@
 
   BUNDLE    a folder that scripts/bundle made, with config, the kernel's configuration
   OUT       an existing folder; gets ktap and console, as from the emulator, and
-            preflight, before, after, log, pstore: what the machine had to say
+            preflight, before, after, log, pstore: what the machine reported
   --machine  instead of both: print the machine's CPU flags, then what it is
 
   HOST=     the machine, as root, as ssh takes it (root@epyc1); without it, this one
   TESTS=    a test of ci/hardware/refused is run only if this names it
   VFIO=     a spare PCI device (0000:41:00.0), for the job to bind to vfio-pci
-  KEXEC=    kernel parameters, of them console=TTY: if the running kernel is not the
-            modules', boot the bundle's own kernel and initramfs from RAM, read the
-            results from the serial line, and reboot back
+  KEXEC=    kernel parameters, among them console=TTY.  For a machine whose running
+            kernel is not the modules' one: boots the bundle's own kernel and initramfs
+            from RAM, reads the results from the serial line, and reboots back
   SERIAL=   with KEXEC, a command that prints what comes on that line
   LEASE_SECONDS=   how long the machine goes on without a word from here (60)
   BOOT_SECONDS=    how long it may take to boot (900)
   SSH_CONFIG=      another configuration for ssh
 
-The machine does the work by ci/hardware/supervise, which also ends it and
-restores the machine if the connection is lost: docs/HARDWARE.md.  One job at a
-time has a machine, the others wait.  A run that ends early leaves "Bail out!
-KIND: WHAT" as last line of ktap, with KIND one of splat, hang, panic, boot, error.
+On the machine ci/hardware/supervise does the work.  It also ends the run and restores
+the machine if the connection is lost: docs/HARDWARE.md.  A machine does one job at a
+time; the others wait.  If a run ends early, the last line of ktap is "Bail out!
+KIND: WHAT", with KIND one of splat, hang, panic, boot, error.
 Exit status: 0 if the plan was done, 1 if not, 2 if the machine lacks something
 or AVIC was not on where the plan asks for it.
 """
@@ -52,7 +52,7 @@ BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 900)
 KEXEC = os.environ.get("KEXEC") or ""
 # A lost connection may be a machine that reboots.
 LOST_SECONDS = LEASE_SECONDS + BOOT_SECONDS
-# Beside the bundle: the biggest of the selftests, by default.
+# Memory for the biggest selftest, beside the bundle.
 TESTS_MIB = 1500
 
 
@@ -68,7 +68,7 @@ def unpack(bundle: Path, root: Path) -> None:
 
 
 def patience_of(plan: Plan) -> str:
-    """For the machine: how long it may be silent in each test, and outside of them, as '-'."""
+    """A file for the machine: how long it may be silent in each test, and, as '-', between tests."""
     return "".join(f"{name or '-'} {plan.patience(name)}\n" for name in ["", *(t.name for t in plan.tests)])
 
 
@@ -120,7 +120,7 @@ class Job:
         return self.host.run("cat /proc/sys/kernel/random/boot_id", seconds=30).stdout
 
     def take(self, data: bytes) -> None:
-        """Get the machine, when those before are done; exits if it can't be had."""
+        """Get the machine, after the jobs before this one; exits if that is not possible."""
         waiting = False
         while True:
             result = self.host.run((TOP / "ci/hardware/take").read_text(), data)
@@ -137,7 +137,7 @@ class Job:
             time.sleep(2)
 
     def live(self) -> None:
-        """Follow the job's KTAP and keep its lease, until it is done or the connection is lost."""
+        """Follow the job's KTAP and renew its lease, until the job is done or the connection is lost."""
         with (self.out / "ktap").open("ab") as log:
             offset = log.tell()
             self.attend = subprocess.Popen(
@@ -155,7 +155,7 @@ class Job:
                 attend.stdin.flush()
                 time.sleep(1)
         except OSError:
-            pass  # it ended, and who waits for it sees that
+            pass  # it has ended; follow() notices that
 
     def preflight(self) -> None:
         """Show what the machine has; exits if something is missing."""
@@ -173,7 +173,7 @@ class Job:
             fail(2, f"{self.host}: the pre-flight broke off: see above")
 
     def send(self, data: bytes) -> None:
-        """The bundle, and the sign to begin."""
+        """Send the bundle and the sign to begin."""
         text = f"mkdir {WORK}/root && {WORK}/bin/tar -x -f - -C {WORK}/root && : >{JOB}/go"
         if self.host.run(text, data).returncode:
             fail(1, f"{self.host}: the bundle did not get there: see above")
@@ -186,7 +186,7 @@ class Job:
         return state if boot == self.boot else "gone" if boot else ""
 
     def follow(self) -> str:
-        """Wait for the job's end; returns how the machine was last seen: done, gone or ''."""
+        """Wait for the end of the job; returns the machine's last state: done, gone or ''."""
         seen = shown = time.monotonic()
         while True:
             while self.attend and self.attend.poll() is None:
@@ -209,13 +209,13 @@ class Job:
                 time.sleep(2)
 
     def fetch(self) -> None:
-        """What the job returned, complete; then nothing of it is left on the machine."""
+        """Fetch all that the job returned, then remove it from the machine."""
         if not self.copy(JOB, "ktap console before after log done pstore"):
             fail(1, f"{self.host}: the results, in {JOB} there, can't be fetched: see above")
         self.host.run(f"rm -r {JOB}")
 
     def copy(self, folder: str, names: str) -> bool:
-        """Get what there is of these names in a folder on the machine; whether anything came."""
+        """Fetch the files of these names that exist in a folder on the machine; False if none came."""
         text = f"""cd {folder} && there=$(ls -d {names} 2>/dev/null)
             [ -z "$there" ] || tar -c -f - $there"""
         data = subprocess.run(self.host.command(text), stdout=subprocess.PIPE)
@@ -225,7 +225,7 @@ class Job:
         return not subprocess.run(unpack, input=data.stdout).returncode
 
     def stop(self, why: str) -> None:
-        """End the job early: the machine restores itself, and what there is is fetched."""
+        """End the job early: the machine restores itself, and the results so far are fetched."""
         say(f"{self.host}: ending the job, so that the machine is as it was")
         self.host.run(f"[ ! -d {JOB} ] || echo {why} >{JOB}/stop", seconds=30)
         for _ in range(120):
@@ -241,7 +241,7 @@ class Job:
 
     def end_attend(self) -> None:
         if self.attend:
-            # Not killed: right here, it has children to end.
+            # Not killed: on this machine it has children to end.
             self.attend.terminate()
             self.attend.wait()
 
@@ -253,7 +253,7 @@ def bail(out: Path, what: str) -> None:
 
 @contextmanager
 def taken(host: Host, out: Path, data: bytes) -> Iterator[Job]:
-    """A job, ended and the machine restored however the block ends."""
+    """A job on the machine.  However the block ends, the job is ended and the machine restored."""
     job = Job(host, out)
     job.take(data)
     try:
@@ -280,7 +280,7 @@ def on_running_kernel(job: Job, out: Path, root: Path) -> None:
         if ending != "restored" and not Progress.of(ktap.read_text(out / "ktap")).bail:
             bail(out, f"error: {job.host} is not as it was before, reboot it: see {out}/log")
     elif state == "gone":
-        # What the kernel could save of its last words; systemd may have moved it.
+        # The last lines of the kernel that crashed; systemd may have moved them.
         job.copy("/sys/fs", "pstore")
         job.copy("/var/lib/systemd", "pstore")
         bail(out, f"panic: {job.host} rebooted (its last words, if any: {out}/pstore)")
@@ -289,9 +289,9 @@ def on_running_kernel(job: Job, out: Path, root: Path) -> None:
 
 
 def pack_initramfs(root: Path, guard: int) -> None:
-    """The emulator's initramfs, whose init speaks on KEXEC's serial line and reboots.
+    """The emulator's initramfs, with an init that uses KEXEC's serial line and reboots at the end.
 
-    guard: seconds after which it does so whatever happens.
+    guard: seconds after which it reboots in any case.
     """
     tty = re.findall(r"console=(\w+)", KEXEC)[0]
     init = remote.serial_init((root / "init").read_text(), tty)
@@ -306,7 +306,7 @@ def pack_initramfs(root: Path, guard: int) -> None:
 
 
 def read_serial(job: Job, out: Path, plan: Plan) -> str:
-    """The run as the serial line tells it; returns what ended it early, or ''."""
+    """Follow the run on the serial line; returns what ended it early, or ''."""
     begin = moved = shown = time.monotonic()
     text = ""
     while True:
@@ -331,7 +331,7 @@ def read_serial(job: Job, out: Path, plan: Plan) -> str:
 
 
 def boot_there(job: Job, out: Path, bundle: Path, root: Path) -> None:
-    """The plan on the bundle's own kernel, booted in the place of the machine's."""
+    """The plan on the bundle's own kernel, booted instead of the machine's."""
     plan = Plan.read((bundle / "plan").read_text())
     pack_initramfs(root, guard=plan.seconds * 3 // 2 + 600)
     with scratch("avic-hardware.") as boot, (out / "console").open("wb") as console:
@@ -380,7 +380,7 @@ def check_settings() -> None:
 
 
 def describe(host: Host) -> int:
-    """Print the CPU's flags, and what else results depend on."""
+    """Print the CPU's flags, and the rest of what results depend on."""
     result = host.run(
         "sed -n 's/^flags[^:]*: //p' /proc/cpuinfo | head -n 1;"
         "sed -n 's/^model name[^:]*: //p; s/^microcode[^:]*: /microcode /p' /proc/cpuinfo | head -n 2;"
@@ -426,6 +426,6 @@ def main() -> int:
         fail(1, f"{what} (logs: {out})")
     if problems := remote.without_avic(text, Plan.read((bundle / "plan").read_text())):
         bail(out, f"error: {'; '.join(problems)}")
-        # Passes that show nothing, on whatever level: not for a report.
+        # These passes show nothing, on either level: no report of them.
         fail(2, f"{host}: {'; '.join(problems)}")
     return 0
