@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# What the scripts on the machine share.  They run in the bundle's busybox, as
-# the guest does.
-# shellcheck disable=SC2034 # used by who reads this in
+# What the scripts on the machine share.  They run in the bundle's busybox, as the
+# emulated guest's do.
+# shellcheck disable=SC2034 # used by the scripts that read this file
 
 job=/run/avic
 work=$job/work
@@ -11,7 +11,7 @@ mark=/run/avic.reboot
 tracing=/sys/kernel/tracing
 pci=/sys/bus/pci/devices
 
-# own PROGRAM ARGUMENT...: the machine's own program, where busybox has one of that name.
+# own PROGRAM ARGUMENT...: run the machine's own program, not busybox's of that name.
 own() {
 	for folder in /usr/local/sbin /usr/sbin /sbin /usr/bin /bin; do
 		if [ -x "$folder/$1" ]; then
@@ -25,7 +25,7 @@ own() {
 	return 127
 }
 
-# with_tracing COMMAND...: tracefs is there meanwhile, mounted for us alone if need be.
+# with_tracing COMMAND...: run it with tracefs; if it is not mounted, mount it for this command.
 with_tracing() {
 	if [ -e $tracing/kprobe_events ]; then
 		"$@"
@@ -38,16 +38,16 @@ vfio() {
 	cat $work/want/vfio 2>/dev/null
 }
 
-# stopping_taints: what of ci/run/splats' taints the kernel has now.
+# stopping_taints: the taints of ci/run/splats that the kernel has now.
 stopping_taints() {
-	# Not by read: a sysctl ends behind the first byte for who reads one at a time.
+	# Not by `read`: it reads byte by byte, and a sysctl file ends after the first one then.
 	now=$(cat /proc/sys/kernel/tainted)
 	while read -r bit what; do
 		[ $((now >> bit & 1)) -eq 0 ] || echo "$what"
 	done <$work/want/taints
 }
 
-# snapshot: all that a job changes, as it is now.
+# snapshot: print the present state of all that a job changes.
 snapshot() {
 	for module in kvm kvm_amd $(sort -u $job/loaded 2>/dev/null); do
 		[ ! -d "/sys/module/$module" ] || echo "module $module"
@@ -58,7 +58,7 @@ snapshot() {
 	[ -z "$(vfio)" ] || echo "vfio $(vfio) $(basename "$(readlink "$pci/$(vfio)/driver")")"
 }
 
-# unload: no KVM module is left; what died a moment ago may still hold one.
+# unload: remove all KVM modules.  A process that has just died may still hold one: try again.
 unload() {
 	tries=100
 	while [ -d /sys/module/kvm ] && [ $((tries -= 1)) -gt 0 ]; do
@@ -68,7 +68,7 @@ unload() {
 	[ ! -d /sys/module/kvm ]
 }
 
-# bind DRIVER: the spare device goes to it; to whom it belongs by default if that is ''.
+# bind DRIVER: give the spare device to this driver; '' means its default driver.
 bind() {
 	[ ! -e "$pci/$(vfio)/driver" ] || vfio >"$pci/$(vfio)/driver/unbind"
 	echo "$1" >"$pci/$(vfio)/driver_override"
