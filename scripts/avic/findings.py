@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What compilers and checkers complain about, told apart by what it is, not by where it stands.
+"""What compilers and checkers complain about.
 
-A finding is known again on another level by its file, function, message and
-number: lines move, and one warning must not take the place of another.
+Two findings are the same if file, function and message are: line numbers move from
+level to level.  How often each occurs counts as well, so that a new warning cannot
+take the place of an old one.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ UNDEFINED = re.compile(r"(?:\S*ld: )?(?P<file>[^\s:]+\.[ch]):(?P<line>\d+): (?P<
 # What kbuild, or a plain make that shows its commands, is compiling.
 UNIT = re.compile(r"^  (?:CC|CHECK)(?: \[M\])? +(\S+)|^\S*(?:gcc|clang|cc)\S* .*\s-o (\S+)(?:\s|$)")
 GAVE_UP = re.compile(r"^make.*\*\*\* \[(?:[^\]]*: )?([^\]: ]+)\] (.*)")
-# A tool that breaks off says so in its own way; this is no finding.  Nor is it
-# when make goes on without a checker that it was given.
+# What a tool says when it crashes: no finding, the gate could not check.  The same if
+# make skips a checker that it was given.
 BROKE = re.compile(
     r"internal compiler error|PLEASE submit a bug report|Killed|Terminated|Segmentation fault"
     r"|[Nn]o such file or directory: '|command not found|No rule to make target|Fatal error: exception"
     r"|C=\d specified, but|Stack dump:|Aborted|No space left on device|cannot execute|EXN: "
 )
-# In a message, what changes though the finding does not.
+# The parts of a message that change though the finding is the same.
 PLACE = re.compile(r"\b(line|lines) \d+(?:[-,] ?\d+)*|(?<=:)\d+(?::\d+)?\b|0x[0-9a-f]+")
 HEAD = re.compile(r"^[A-Za-z_][^;={}]*?\b(\w+)\s*\(")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One complaint; `at` is for people and no part of what it is."""
+    """One complaint.  `at`, the line number, is for people and not part of its identity."""
 
     file: str
     function: str
@@ -47,7 +48,7 @@ class Finding:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What it is known again by."""
+        """What makes two findings the same."""
         return (self.file, self.function, PLACE.sub("N", self.message))
 
     def __str__(self) -> str:
@@ -60,7 +61,7 @@ class Finding:
 
 
 def more(found: Iterable[Finding], before: Iterable[Finding]) -> list[Finding]:
-    """Those of `found` that `before` lacks, each as often as it is there more often."""
+    """The findings of `found` that `before` lacks; of one that both have, as many as are more."""
     left = Counter(each.identity for each in before)
     new = []
     for finding in found:
@@ -84,10 +85,10 @@ def enclosing(lines: list[str], number: int) -> str:
 
 
 class Places:
-    """File names as the kernel has them, and the function at a line."""
+    """Kernel file names for the names in a tool's output, and the function at a line."""
 
     def __init__(self, tree: Path, *cwd: Path) -> None:
-        """cwd: what relative names may be relative to, beside the tree."""
+        """cwd: other folders that relative names may start from."""
         self.tree, self.cwd = tree, cwd
         self.lines: dict[str, list[str]] = {}
 
@@ -110,7 +111,7 @@ class Places:
         return enclosing(self.lines[file], line)
 
     def finding(self, line: str) -> Finding | None:
-        """The finding that a line of a tool's output is, if it is one."""
+        """A line of a tool's output as a finding; None if it is none."""
         match, kind = LINE.match(line), ""
         if not match:
             match, kind = UNDEFINED.match(line), "error: "
@@ -123,7 +124,7 @@ class Places:
 def of_make(log: str, places: Places) -> tuple[dict[str, list[Finding]], list[str]]:
     """Findings by object, and what could not be checked, of a make with --output-sync=target.
 
-    An object that make gave up on counts as checked if an error says why.
+    If make gave up on an object, that counts as checked only if an error message says why.
     """
     units: dict[str, list[Finding]] = {}
     broken: list[str] = []
@@ -141,7 +142,7 @@ def of_make(log: str, places: Places) -> tuple[dict[str, list[Finding]], list[st
             broken.append(line.strip())
     for target, why in gave_up:
         told = any("error:" in finding.message for finding in units.get(target, []))
-        # Make above make says Error 2 of a folder: what is in it has its own line.
+        # The outer make reports a folder with Error 2; the object in it has a line of its own.
         folder = why == "Error 2" and not target.endswith(".o")
         if not told and not folder:
             broken.append(f"{target}: {why}")
@@ -157,7 +158,7 @@ CHECKPATCH = re.compile(r"^.*?:(\d+): ((?:ERROR|WARNING|CHECK):[A-Z_0-9]+: .*)$"
 
 
 def of_checkpatch(output: str, name: str, inside: Callable[[int], str]) -> list[Finding] | None:
-    """What `checkpatch.pl --terse --show-types` says of one patch; None if it broke off.
+    """What `checkpatch.pl --terse --show-types` says of one patch; None if it did not finish.
 
     inside: which file of the kernel a line of the patch belongs to.
     """
