@@ -106,13 +106,13 @@ class Judged(unittest.TestCase):
             self.assertEqual(bool(found), grown, (base, stack))
 
     def test_allowed_is_told_with_its_reason(self) -> None:
-        rules = policy("limit * doorbell 1 0 ## x\nallow v9 avic=1* x86/t door* ## issue 18\n")
-        for base, why in (("v9", "issue 18"), ("v8", "")):
-            (growth,) = growths(rules, base, one(doorbell=1), one(doorbell=2))
+        rules = policy("limit * doorbell 1 0 ## x\nallow v9 avic=1* x86/t door* 5 ## issue 18\n")
+        for base, after, why in (("v9", 2, "issue 18"), ("v8", 2, ""), ("v9", 6, "")):
+            (growth,) = growths(rules, base, one(doorbell=1), one(doorbell=after))
             self.assertEqual(growth.why, why)
 
     def test_lines_that_are_none(self) -> None:
-        for line in ("limit * doorbell x 1 ## y", "limit * doorbell 1 ## y", "allow v9 t ## y", "limt * a 1 1 ## y", "free * a"):
+        for line in ("limit * doorbell x 1 ## y", "limit * doorbell 1 ## y", "allow v9 l t c x ## y", "limt * a 1 1 ## y", "free * a"):
             with self.assertRaises(SystemExit):
                 policy(f"{line}\n")
 

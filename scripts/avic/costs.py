@@ -73,6 +73,7 @@ class Allowed:
     lane: str
     test: str
     count: str
+    most: int
     why: str
 
 
@@ -113,8 +114,8 @@ class Policy:
             test, count = words
             self.limits.append(Limit(test, count, float("inf"), 0))
         elif kind == "allow":
-            base, lane, test, count = words
-            self.allowed.append(Allowed(base, lane, test, count, why))
+            base, lane, test, count, most = words
+            self.allowed.append(Allowed(base, lane, test, count, int(most), why))
         else:
             raise ValueError
 
@@ -129,7 +130,7 @@ class Policy:
         """Why a growth is allowed, or ''."""
         for each in self.allowed:
             pairs = ((each.base, base), (each.lane, growth.lane), (each.test, growth.test), (each.count, growth.count))
-            if all(fnmatch.fnmatch(name, pattern) for pattern, name in pairs):
+            if growth.after <= each.most and all(fnmatch.fnmatch(name, pattern) for pattern, name in pairs):
                 return each.why
         return ""
 

@@ -178,6 +178,8 @@ class Reader:
         self.taint = 0
         self.done: dict[tuple[str, str], Result] = {}
         self.bail = ("", "")
+        self.modules: list[str] = []  # the lane's blocks without a result
+        self.ended = False
 
     def take(self, raw: str) -> None:
         """The next line."""
@@ -192,8 +194,15 @@ class Reader:
             self.close(raw[len("    # sum ") :])
         elif OURS.match(raw):
             self.block.append(raw)
+        elif raw == "# plan done":
+            self.ended = True
         elif (match := RESULT.match(raw)) and match["name"] in self.plan:
-            self.end_lane(match)
+            if self.lane:
+                self.end_lane(match)
+            else:
+                self.done[self.lanes[-1], "(lane)"] = Result(
+                    self.lanes[-1], "(lane)", "error", "more came behind the last lane"
+                )
 
     def spill(self) -> None:
         """What no sum came for."""
@@ -220,6 +229,8 @@ class Reader:
     def settle(self, name: str, results: list[re.Match[str]]) -> None:
         """An undamaged block becomes a result."""
         lines = [line[4:] for line in self.block]
+        if name.startswith("("):
+            self.modules.append(name)
         result = Result(
             self.lane, name, "pass", "",
             [printable(line[3:]) for line in lines if line.startswith("#o ")],
@@ -265,8 +276,11 @@ class Reader:
             trouble = f"it says '{match[0]}', {self.failed} of its tests failed"
         elif match["name"] != self.lane:
             trouble = f"the result of {match['name']} stands in its place"
+        elif self.modules != ["(load)", "(unload)"]:
+            trouble = f"of its modules there is {' '.join(self.modules) or 'nothing'}"
         if trouble:
             self.note(Result(self.lane, "(lane)", "error", trouble))
+        self.modules = []
         following = self.lanes.index(match["name"]) + 1
         self.lane = self.lanes[following] if following < len(self.lanes) else ""
         self.started, self.block, self.numbers, self.failed, self.count = "", [], [], 0, None
@@ -274,6 +288,12 @@ class Reader:
     def results(self) -> list[Result]:
         """All results, those of modules and lanes first, then in the plan's order."""
         kind, note = self.bail
+        whole = all((lane, test) in self.done for lane, tests in self.plan.items() for test in tests)
+        if whole and self.lanes and (kind or self.lane or not self.ended):
+            # Nothing of the plan is left that could say so.
+            what = note or "the machine did not come to the end of its plan"
+            lane = self.lane or self.lanes[-1]
+            self.done[lane, "(lane)"] = Result(lane, "(lane)", kind or "error", what)
         found = [result for result in self.done.values() if result.name.startswith("(")]
         for lane, tests in self.plan.items():
             for test in tests:
@@ -303,10 +323,11 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
     return reader.results()
 
 
-def prove(result: Result, want: str, avic: bool = False) -> None:
+def prove(result: Result, want: str, avic: bool | None = None) -> None:
     """Make a pass that shows nothing a failure.
 
-    avic: whether AVIC has to be on in its lane; if so, somebody has to have counted.
+    avic: whether AVIC has to be on in its lane, None if that is not known; where it is
+    known, somebody has to have counted.
 
     want: "on" if the test counts only with AVIC active, "off" if only with
     AVIC inhibited, "NAME=N" or "NAME>=N" for one of AVIC's counts, several of
@@ -314,6 +335,8 @@ def prove(result: Result, want: str, avic: bool = False) -> None:
     """
     if result.status == "pass" and result.counts.get("dropped"):
         result.status, result.note = "error", f"{result.counts['dropped']} kinds of exits were not counted"
+    if result.status == "pass" and avic is not None and "exits" not in result.counts:
+        result.status, result.note = "error", "passed, but nobody counted its exits"
     if result.status == "pass" and avic and not result.avic:
         result.status, result.note = "error", "passed, but nobody counted what AVIC did"
     if result.status != "pass" or not result.avic:

@@ -93,8 +93,8 @@ class Suite:
     what: dict[str, str]
     base: Level
     stack: Level
-    again: list[Level] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
+    again: list[Level]  # base and stack once more, for tests that got worse; or none
+    judgements: list[Judgement]
 
     @property
     def levels(self) -> list[Level]:
@@ -216,9 +216,17 @@ def seen_again(again: list[Level], lane: str, test: str) -> list[list[str]]:
     ]
 
 
-def unsteady(again: list[list[str]]) -> bool:
-    """Whether a test failed again on the base too, or on the stack never again."""
-    return bool(again and again[1]) and (set(again[1]) <= set(GOOD) or not set(again[0]) <= set(GOOD))
+def unsteady(status: str, again: list[list[str]]) -> bool:
+    """Whether a test that only failed did not fail again, or the base failed as often.
+
+    A splat, a hang or a panic counts the first time; a run that is lost says nothing.
+    """
+    if status not in ("skip", "fail", "timeout") or not again or not again[1]:
+        return False
+    if any(each not in ("pass", "skip", "fail", "timeout") for seen in again for each in seen):
+        return False
+    base, stack = (sum(each != "pass" for each in seen) for seen in again)
+    return base >= stack
 
 
 def lost(levels: Iterable[Level]) -> list[Judgement]:
@@ -233,6 +241,38 @@ def lost(levels: Iterable[Level]) -> list[Judgement]:
     return found
 
 
+def suspects(base: list[Result], stack: list[Result], avic: Iterable[str]) -> list[tuple[Result | None, Result]]:
+    """Pairs of results that are worse on the stack, or bad on both in different ways."""
+    pairs = ktap.worse(base, stack, avic)
+    before = {(r.lane, r.name): r for r in base}
+    named = {(new.lane, new.name) for _, new in pairs}
+    for new in stack:
+        old = before.get((new.lane, new.name))
+        if old and (new.lane, new.name) not in named and "pass" not in (old.status, new.status):
+            if new.status != old.status or (new.status == "splat" and plain(new.note) != plain(old.note)):
+                pairs.append((old, new))
+    return pairs
+
+
+def plain(note: str) -> str:
+    """A splat's line without what differs from one boot to the next."""
+    return re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", "N", note)
+
+
+def shows_nothing(stack: Level, avic: Iterable[str]) -> list[Judgement]:
+    """Lanes in which no test passed, or AVIC was never active though it has to be on."""
+    found = []
+    for lane in dict.fromkeys(r.lane for r in stack.results):
+        passed = [r for r in stack.results if r.lane == lane and r.status == "pass"]
+        if not passed:
+            text = f"no test passed on the stack in lane {lane}: nothing was shown"
+            found.append(Judgement("worse", f"no test passed in {lane}", text))
+        elif lane in avic and not any(r.counts.get("load") for r in passed):
+            text = f"AVIC was never active on the stack in lane {lane}: nothing was shown"
+            found.append(Judgement("worse", f"no AVIC in {lane}", text))
+    return found
+
+
 def judge_suite(suite: Suite, base: str, avic: Iterable[str], policy: Policy) -> list[Judgement]:
     """What the stack's results say against the base's.
 
@@ -240,13 +280,14 @@ def judge_suite(suite: Suite, base: str, avic: Iterable[str], policy: Policy) ->
     """
     before = {(r.lane, r.name): r.status for r in suite.base.results}
     found = []
-    for old, new in ktap.worse(suite.base.results, suite.stack.results, avic):
+    avic = set(avic)
+    for old, new in suspects(suite.base.results, suite.stack.results, avic):
         was = old.status if old else "not there"
         text = f"{new.lane} {new.name}: {was} -> {new.status}: {new.note}"
         seen = seen_again(suite.again, new.lane, new.name)
         if any(seen):
             text += f"; again: base {' '.join(seen[0])}, stack {' '.join(seen[1])}"
-        found.append(Judgement("unsteady" if unsteady(seen) else "worse", f"{new.lane} {new.name}", text))
+        found.append(Judgement("unsteady" if unsteady(new.status, seen) else "worse", f"{new.lane} {new.name}", text))
     again = [level.results for level in suite.again] or [[], []]
     for growth in growths(policy, base, suite.base.results, suite.stack.results, (again[0], again[1])):
         kind, text = ("allowed", f"{growth}: {growth.why}") if growth.why else ("costlier", str(growth))
@@ -255,10 +296,14 @@ def judge_suite(suite: Suite, base: str, avic: Iterable[str], policy: Policy) ->
         if r.status not in GOOD and before.get((r.lane, r.name)) == r.status:
             text = f"{r.lane} {r.name}: {r.status} on the base too"
             found.append(Judgement("known", f"{r.lane} {r.name}", text))
+    if suite.again:
+        seen_before = {(r.lane, r.name) for r in [*suite.base.results, *again[0]]}
+        for r in again[1]:
+            if r.name.startswith("(") and r.status not in GOOD and (r.lane, r.name) not in seen_before:
+                text = f"{r.lane} {r.name}, in the second look: {r.status}: {r.note}"
+                found.append(Judgement("worse", f"{r.lane} {r.name}", text))
     found += lost(suite.levels)
-    if not any(r.status == "pass" for r in suite.stack.results):
-        text = "no test passed on the stack: nothing was shown"
-        found.append(Judgement("worse", "no test passed", text))
+    found += shows_nothing(suite.stack, avic)
     return found
 
 
@@ -272,9 +317,15 @@ def judge_evidence(evidence: Evidence | None) -> list[Judgement]:
 
 
 def judge_flips(flips: BothFlips | None) -> list[Judgement]:
-    """An ExtINT that is lost on the stack."""
-    stack = flips.levels.get("stack") if flips else None
-    return [Judgement("flips", "flips", f"{stack.lost} on the stack")] if stack and stack.lost else []
+    """An ExtINT that is lost on the stack, or more flips there than on the base."""
+    if not flips or not {"base", "stack"} <= flips.levels.keys():
+        return []
+    base, stack = flips.levels["base"], flips.levels["stack"]
+    if stack.lost:
+        return [Judgement("flips", "flips", f"{stack.lost} on the stack")]
+    if stack.flips > base.flips:
+        return [Judgement("flips", "flips", f"{stack.flips} on the stack, {base.flips} on the base")]
+    return []
 
 
 def as_results(judgements: Iterable[Judgement]) -> list[Result]:

@@ -128,6 +128,9 @@ def run(qemu: str, bundle: Path, out: Path) -> str:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 return "hang: the guest did not power off"
+            # One that came when the plan was done already.
+            if panic := re.search(r"Kernel panic - .*", ktap.read_text(out / "console")):
+                return f"panic: {ktap.printable(panic[0].strip())} (at power-off)"
         return verdict
     finally:
         if process.poll() is None:
