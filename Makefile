@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The front door: each target calls one script.  `make help` lists them.
+# Each target calls one script.  `make help` lists them.
 
 export BASE TREE TESTS LANES JOBS V UPDATE RESET RERUN FULL RUNNER QEMU AVIC_CACHE
 export CONFIG HOST VFIO KEXEC SERIAL SSH_CONFIG LEASE_SECONDS BOOT_SECONDS
@@ -8,7 +8,7 @@ export CONFIG HOST VFIO KEXEC SERIAL SSH_CONFIG LEASE_SECONDS BOOT_SECONDS
 help: ## this list
 	@sed --quiet 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand --tabs=14
 
-run: setup ## fetch, apply, build, boot; the KVM selftests on base and stack, compared
+run: setup ## fetch, apply, build, boot; compare the KVM selftests on base and stack
 	@scripts/run
 
 report: setup ## build/report/index.html: what the cache has of all bases, on one page

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A headless Chromium that a test asks about a page: DevTools' protocol by a pipe."""
+"""A headless Chromium for tests of a page; it speaks DevTools' protocol over a pipe."""
 
 from __future__ import annotations
 

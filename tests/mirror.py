@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A toy Debian mirror on loopback: signed, and able to misbehave on purpose."""
+"""A toy Debian mirror on loopback: signed, and it can break connections on purpose."""
 
 from __future__ import annotations
 

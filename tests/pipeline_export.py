@@ -121,7 +121,7 @@ class Export(unittest.TestCase):
             text = mail.read_text()
             self.assertRegex(text, r"(?m)^Subject: \[PATCH 6\.12\.y \d+/\d+\] ")
             self.assertRegex(text, r"\n\n(commit [0-9a-f]{40} upstream\.|\[ No upstream commit: as of v)")
-        # Not a part of the IRQ-window patches without the fixes to them, which mainline lacks.
+        # None of the IRQ-window patches goes without their fixes, which mainline lacks.
         self.assertIn("left out irqwin-count: not without irqwin-", said)
         self.git_am(self.repos["v6.12"], *mails[1:])
 
@@ -145,15 +145,15 @@ class Export(unittest.TestCase):
         self.assertLessEqual(IOMMU | EVERYBODY | {"kvm@vger.kernel.org"}, ask(patch))
 
     def test_affected(self) -> None:
-        """scripts/affected finds in a base what its series mends, and nothing once it is mended."""
+        """scripts/affected finds in a base the bugs that its series fixes, and none with the series."""
         lines = (TOP / "patches/affected").read_text().splitlines()
         known = {line.split()[0] for line in lines if line[:1].isalpha()}
         for base in BASES:
-            mended = {name[5 : -len(".patch")] for name in read_series(TOP / "patches" / base)} & known
-            if "irqwin-count" in mended:
-                # These mend what the count itself brings along.
-                mended -= {"irqwin-userspace", "irqwin-withdrawn", "irqwin-extint-only"}
-            self.assertEqual(self.affected(base, "base"), mended)
+            fixed = {name[5 : -len(".patch")] for name in read_series(TOP / "patches" / base)} & known
+            if "irqwin-count" in fixed:
+                # These fix problems that come with the count.
+                fixed -= {"irqwin-userspace", "irqwin-withdrawn", "irqwin-extint-only"}
+            self.assertEqual(self.affected(base, "base"), fixed)
             self.assertEqual(self.affected(base, self.done[base]), set())
 
     def affected(self, base: str, level: str) -> set[str]:

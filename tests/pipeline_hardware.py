@@ -277,7 +277,7 @@ class Hardware(Machine):
     # Each test boots on the same machine: that it is as before is what makes the next one possible.
 
     def test_1_base_and_stack(self) -> None:
-        """`make run` with a machine: both levels, with and without AVIC; a dangerous test is refused."""
+        """`make run` on a machine: both levels, with and without AVIC; a dangerous test is refused."""
         out = sh(
             TOP / "scripts/run", TESTS="svm_int_ctl_test xapic_ipi_test vcpu_create_fail*",
             RUNNER="hardware", RERUN="1", **{k: self.env()[k] for k in ("HOST", "SSH_CONFIG")},
@@ -311,7 +311,7 @@ class Hardware(Machine):
         self.assert_as_before()
 
     def test_2_avic_that_is_never_active(self) -> None:
-        """A lane with AVIC, in which no vCPU had it, has not shown anything."""
+        """A lane with AVIC in which no vCPU had it active proves nothing."""
         folder = self.bundle({"good": "true"})
         status, said = self.run_lane(folder)
         self.assertEqual(status, 2)
@@ -447,7 +447,7 @@ class Hardware(Machine):
         self.assert_as_before()
 
     def test_8_panic(self) -> None:
-        """The machine is gone in mid-run and comes back: a panic, with what pstore kept of it."""
+        """The machine reboots in mid-run: a panic, with what pstore has kept of it."""
         folder = self.bundle({"good": "true", "dies": "sleep 3; echo c >/proc/sysrq-trigger"})
         status, said = self.run_lane(folder)
         self.assertEqual(status, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""scripts/affected: the code decides, and a function that is missing is no all-clear."""
+"""scripts/affected: the code decides, and a missing function does not mean 'not affected'."""
 
 from toy import Toy
 
@@ -19,7 +19,7 @@ class Affected(Toy):
     def test_affected(self) -> None:
         self.assertEqual(self.affected(CODE, 1), "old-bug              affected  it wakes too late")
 
-    def test_mended_in_either_way(self) -> None:
+    def test_fixed_in_either_way(self) -> None:
         order = CODE.replace("unlock", "lock")
         for code in (order, CODE.replace("\tunlock", "\tguard();\n\tunlock")):
             self.assertEqual(self.affected(code, 0), "old-bug              not")

@@ -45,7 +45,7 @@ class Kernel(Toy):
         self.empty_cache()
 
     def empty_cache(self) -> None:
-        """But for sparse, which scripts/sparse would build: here it is what PATH has."""
+        """Empty but for sparse: scripts/sparse would build it, here it is the one of PATH."""
         shutil.rmtree(self.cache, ignore_errors=True)
         sparse = self.cache / "sparse/sparse"
         sparse.parent.mkdir(parents=True)
@@ -105,7 +105,7 @@ add_cases()
 
 
 class Touched(Kernel):
-    """A gate that compiles, between the ends, only what the stack itself touches."""
+    """A gate that compiles only what the stack touches, except on base and whole stack."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -121,7 +121,7 @@ class Touched(Kernel):
         self.assertEqual(self.red("lean", 0), [])
 
     def test_what_did_not_build_is_built_again(self) -> None:
-        """After a level where a touched object has an error, so that it is not there."""
+        """After a level where an object did not compile, and so is missing."""
         self.take("smm-off-in-between")
         one, two = (self.patches / name for name in ("0001-one.patch", "0002-two.patch"))
         shutil.copy(CASES / "smm-off-only/0001-one.patch", self.patches / "0003-three.patch")
@@ -178,7 +178,7 @@ class CouldNotCheck(Kernel):
                 aside.rename(self.bin / tool)
 
     def test_semantic_patch_that_breaks_off(self) -> None:
-        """spatch goes on with the next file, and all is well for its exit status."""
+        """spatch goes on with the next file, and its exit status is 0."""
         (self.project / "ci/cocci/broken.cocci").write_text(
             "// SPDX-License-Identifier: GPL-2.0\nvirtual report\n@r@ position p; expression e; @@ return e@p;\n"
             "@script:python depends on report@\np << r.p;\n@@\nraise Exception\n"
@@ -186,7 +186,7 @@ class CouldNotCheck(Kernel):
         self.assertRegex(self.red("own-cocci", 1)[0], "own-cocci base: could not check: spatch .*: EXN: ")
 
     def test_cut_short_after_compiling(self) -> None:
-        """What was compiled and not written down is compiled again."""
+        """What was compiled when the run was killed is compiled again."""
         self.take("warning-swapped")
         before = self.red("gcc", 1)
         build = next((self.cache / "check/toy").glob("*/build/check-gcc-1"))
@@ -195,7 +195,7 @@ class CouldNotCheck(Kernel):
         self.assertEqual(self.red("gcc", 1, RERUN="1"), before)
 
     def test_interrupt_at_any_time(self) -> None:
-        """Nothing stays behind; and what the base had, the next run knows of the base."""
+        """Nothing is left behind, and the next run still knows the base's findings."""
         gates = "gcc sparse own-cocci"
         temporary = self.temporary()
         cut = 0
@@ -244,7 +244,7 @@ class Report(Kernel):
         self.assertEqual([each.get("name") for each in failed], ["0001-one"])
 
     def test_second_run_remembers(self) -> None:
-        """Two files are touched: their order in a set is another one with each hash seed."""
+        """With two touched files, whose order in a set changes with the hash seed."""
         self.take("warning-kept")
         shutil.copy(CASES / "smm-off-only" / "0001-one.patch", self.patches / "0003-three.patch")
         with (self.patches / "series").open("a") as series:
@@ -367,7 +367,7 @@ class Modpost(unittest.TestCase):
         self.assertEqual(self.asked("", 0), [])
 
     def test_no_symbol_from_two(self) -> None:
-        """v6.1's modpost takes a module's own exports for a second one of vmlinux's."""
+        """v6.1's modpost takes a symbol that a module exports for a duplicate of vmlinux's."""
         self.asked("", 0)
         self.assertIn("\tprintk\t", self.given)
         self.assertNotIn("kvm_here", self.given)

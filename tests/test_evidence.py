@@ -118,7 +118,7 @@ class Together(unittest.TestCase):
         self.assertEqual(self.begin("plain"), [("fix-one", 0, 0, False)])
 
     def test_one_shows_alone_as_well(self) -> None:
-        """Its own line says more; a base that needs only this one has nothing to tell of the other."""
+        """Its own line counts for it; on a base that needs only this one, the other has no row."""
         alone = "fix-two a_test two ## it hangs\n"
         found = [(r.proof.id, r.before, r.first) for r in rows(self.LINE + alone, ["fix-one", "plain", "fix-two"])]
         self.assertEqual(found, [("F1", 0, 3), ("F2", 2, 3)])
@@ -243,7 +243,7 @@ class Verdict(unittest.TestCase):
         return folder
 
     def test_real_runs_with_a_device(self) -> None:
-        """v7.3 before L4 and before L5: a test that passes, on a kernel that says why it must not."""
+        """v7.3 before L4 and before L5: the test itself passes, and the kernel's log shows the bug."""
         proofs = read_proofs((TOP / "ci/proofs").read_text())
         rules = ktap.SplatRules.read(TOP / "ci/run/splats")
         for slug, name, lane, test in (

@@ -19,7 +19,7 @@ case " $* " in *" --nom "*) echo "list@example.org" ;; *) echo "Boss <boss@examp
 
 UPSTREAM = """\
 toy-one   1111111111111111111111111111111111111111 v9.1 ## first
-toy-two   otherwise v9.2 ## mended at the root
+toy-two   otherwise v9.2 ## fixed at the root
 toy-three unsent - ## mainline has the bug
 """
 
@@ -111,7 +111,7 @@ class Forms(Base):
         self.assertEqual(one["Origin"], f"backport, {url}")
         self.assertEqual(one["Applied-Upstream"], f"v9.1, {url}")
         self.assertEqual([head["Forwarded"] for head in heads], ["not-needed", "not-needed", "no"])
-        self.assertIn("as of v9.2 mended at the root", two["Description"])
+        self.assertIn("as of v9.2 fixed at the root", two["Description"])
         self.assertNotIn("Applied-Upstream", three)
         for head in heads:
             self.assertRegex(head["Last-Update"], r"^\d{4}-\d\d-\d\d$")
@@ -140,7 +140,7 @@ class Forms(Base):
         self.assertIn("\nTo: stable@vger.kernel.org\n", one)
         self.assertIn(f"\n\ncommit {'1' * 40} upstream.\n\nWhy.\n", one)
         two = (folder / "0002-toy-two.patch").read_text()
-        self.assertIn("\n\n[ No upstream commit: as of v9.2 mended at the root. ]\n", two)
+        self.assertIn("\n\n[ No upstream commit: as of v9.2 fixed at the root. ]\n", two)
         self.assertIn("left out toy-three: not in mainline yet", self.said)
 
     def test_stable_keeps_together_what_belongs_together(self) -> None:

@@ -107,7 +107,7 @@ class Results(unittest.TestCase):
         self.assertEqual(Progress.of(AVIC + "\nBail out! splat: BUG: x\n").bail, "splat: BUG: x")
 
     def test_how_a_connection_is_lost(self) -> None:
-        """What supervise leaves of a run is a result of its own for who reads it."""
+        """A test whose run supervise has ended has a result that says why."""
         text = (CAPTURED / "hardware-lost.ktap").read_text()
         results = read_ktap(text, {"l": ["good", "long", "never"]}, RULES)
         self.assertEqual([r.status for r in results], ["pass", "error", "not-run"])

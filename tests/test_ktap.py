@@ -119,7 +119,7 @@ class Damage(unittest.TestCase):
             self.assertNotIn(found["bad"], ("pass", "skip"), at)
 
     def test_a_line_lost_anywhere(self) -> None:
-        """Its test, or its lane, has no result then; only what stands beside them may go."""
+        """If a line is lost, its test or lane has no result; only lines beside the tests may be missing."""
         lines = self.text.split("\n")
         for number, line in enumerate(lines):
             found = self.read("\n".join(lines[:number] + lines[number + 1 :]))

@@ -247,7 +247,7 @@ class Words(Page):
         self.assertIn("evidence renamed-since", document.id(link.attrs["href"][1:]).up.text())
 
     def test_each_change_has_a_row(self) -> None:
-        """Of its own, with the name of its own line, though it shares another line."""
+        """One row each, with the change's own ID, though it shares a line of ci/proofs."""
         ids = {change.slug: change.id for change in stored.read(TOP, CAPTURED).changes}
         for series in TOP.glob("patches/*/series"):
             for slug in Base(series.parent).slugs:

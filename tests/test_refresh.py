@@ -27,7 +27,7 @@ class Refresh(Toy):
     def test_amended_patch_alone_changes(self) -> None:
         repo = self.make_stack()
         before = self.content()
-        edit(repo / "arch/x86/kvm/x86.c", "changed line 40", "mended line 40")
+        edit(repo / "arch/x86/kvm/x86.c", "changed line 40", "fixed line 40")
         git(repo, "commit", "--quiet", "--all", "--amend", "--no-edit")
         self.assertIn("changed  0003-toy-three.patch", self.script("refresh").stdout)
         changed = [name for name, text in self.content().items() if before[name] != text]
@@ -106,7 +106,7 @@ class Refresh(Toy):
     def test_interrupt_at_any_time(self) -> None:
         repo = self.make_stack()
         old = self.content()
-        edit(repo / "arch/x86/kvm/x86.c", "changed line 40", "mended line 40")
+        edit(repo / "arch/x86/kvm/x86.c", "changed line 40", "fixed line 40")
         git(repo, "commit", "--quiet", "--all", "--amend", "--no-edit")
         moments = self.moments("refresh")
         new = self.content()

@@ -38,7 +38,7 @@ class Release(Toy):
     def change(self) -> None:
         """Amend the last patch, and commit it here."""
         self.script("apply", RESET="1")
-        edit(self.repo / "arch/x86/kvm/x86.c", "changed line 40", "mended line 40")
+        edit(self.repo / "arch/x86/kvm/x86.c", "changed line 40", "fixed line 40")
         git(self.repo, "commit", "--quiet", "--all", "--amend", "--no-edit")
         self.script("refresh")
         self.script("apply", RESET="1")
@@ -67,13 +67,13 @@ class Release(Toy):
         self.change()
         self.ran()
         notes = self.root / "notes"
-        notes.write_text("- Mend line 40\n  for good.\n")
+        notes.write_text("- Fix line 40\n  for good.\n")
         self.script(f"release v2 --notes {notes}")
         self.assertEqual(
-            self.read("v2/changelog"), "- Mend line 40\n  for good.\n\ntoy:\n- toy-three: changed\n"
+            self.read("v2/changelog"), "- Fix line 40\n  for good.\n\ntoy:\n- toy-three: changed\n"
         )
         self.assertRegex(self.read("v2/range-diff"), r"(?m)^toy-three\n1:  .* ! 1:  ")
-        self.assertIn("+mended line 40 of x86.c", self.read("v2/range-diff"))
+        self.assertIn("+fixed line 40 of x86.c", self.read("v2/range-diff"))
 
     def test_old_series_that_no_longer_applies(self) -> None:
         self.script("release v1")

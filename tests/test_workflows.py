@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The workflows: they call make targets that exist, and nobody's pull request gets to hardware."""
+"""The workflows: they call make targets that exist, and no pull request runs on hardware."""
 
 from __future__ import annotations
 

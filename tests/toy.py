@@ -84,7 +84,7 @@ class Toy(unittest.TestCase):
         return result
 
     def refused(self, name: str, status: int, *words: str, **env: str) -> str:
-        """Run a script that must refuse, in one line that has all the words."""
+        """Run a script that must refuse, with one line of error that has all the words."""
         error = self.script(name, status, **env).stderr
         said = [line for line in error.splitlines() if line.startswith(f"{name.split()[0]}: ")]
         self.assertEqual(len(said), 1, error)
@@ -134,7 +134,7 @@ class Toy(unittest.TestCase):
 
 
 def git(tree: Path, *args: str) -> str:
-    """git in tree, as a made-up person, deaf to this machine's settings."""
+    """git in tree, as a made-up person, without this machine's settings."""
     return subprocess.run(
         ["git", "-C", tree, "-c", "user.name=Toy", "-c", "user.email=toy@localhost", *args],
         check=True,

@@ -36,8 +36,8 @@ static uint32_t logical_id(struct vcpu *vcpu)
  * The hardware does it all: KVM injects nothing, and nobody exits because of it.
  *
  * And at once: a target whose CPU is not told of the interrupt goes on with its
- * loop until it exits for another reason.  On a busy machine it does not get that
- * far, hence some tries; a target that is told at once is never late.
+ * loop until it exits for another reason.  On a busy machine that may happen before
+ * it counts as late, hence several tries.  A target that is told at once is never late.
  */
 static void expect_accelerated(uint32_t destination, uint32_t low, struct vcpu *target,
 			       const char *what)
@@ -191,7 +191,7 @@ static void ipi_new_ldr_while_inhibited(void)
 	inhibit(true);
 	write_reg(second, LDR, 0x04000000);
 	inhibit(false);
-	/* KVM mends the table when this vCPU next enters the guest, not before. */
+	/* KVM corrects the table when this vCPU next enters the guest, not before. */
 	read_reg(second, LDR);
 	expect_only_new_ldr();
 }
