@@ -131,6 +131,13 @@ class Rules(unittest.TestCase):
                 if len(lines) < LONGEST:
                     self.assertEqual(bool(blind.find(lines)), name not in NO_TRACE)
 
+    def test_what_begins_with_cut_here(self) -> None:
+        """It needs no rule of its own: one of these lines follows it."""
+        for base, name, lines in samples():
+            for n, line in enumerate(lines):
+                if "[ cut here ]" in line and len(lines) - n > 3:
+                    self.assertRegex("\n".join(lines[n : n + 4]), "WARNING: |UBSAN: |kernel BUG at ", (base, name))
+
     def test_nothing_in_a_clean_log(self) -> None:
         for base in BASES:
             lines = sample(base, "clean")
