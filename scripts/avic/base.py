@@ -49,7 +49,7 @@ class Base:
 
     @cached_property
     def fields(self) -> dict[str, list[str]]:
-        """Its file, by field; a field may stand there more than once."""
+        """The fields of its file; a field may occur more than once."""
         found: dict[str, list[str]] = {}
         for line in (self.folder / "base").read_text().splitlines():
             name, colon, value = line.partition(":")

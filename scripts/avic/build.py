@@ -23,17 +23,17 @@ from avic.paths import CACHE, TOP
 from avic.process import fail, held_back, say
 from avic.tree import git, locked, rev
 
-# Of the user's own environment, what must not change what is built.
+# Variables of the user's that must not influence a build.
 NOT_OURS = ("BASE", "TREE", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 # What no kernel object depends on.
 APART = ("tools", "Documentation")
-SHOWN = 15  # lines of a log after a failure, because nobody opens a log first
+SHOWN = 15  # lines of a log that are shown after a failure
 # What make gave up on in a build of the selftests.
 GAVE_UP = re.compile(r"^make.*\*\*\* \[.*/\.?selftests-[^/]*/(\S*)\] Error ", re.MULTILINE)
 
 
 def environment() -> dict[str, str]:
-    """What every make here runs with; nothing of the time or place of a build gets into it."""
+    """The environment of every make here: time and place of a build do not change its result."""
     ours = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     return ours | {
         "CCACHE_DIR": os.environ.get("CCACHE_DIR") or str(CACHE / "ccache"),
@@ -104,7 +104,7 @@ def digest(*parts: bytes | str) -> str:
 
 @contextmanager
 def made_aside(target: Path) -> Iterator[Path]:
-    """A folder beside target that takes its place at the end of the block, if it gets there."""
+    """A folder that replaces target when the block ends without an exception."""
     new = target.with_name(f".{target.name}.new.{os.getpid()}")
     try:
         new.mkdir(parents=True)
@@ -118,7 +118,7 @@ def made_aside(target: Path) -> Iterator[Path]:
 
 
 class Tree:
-    """A source tree of our own for a base: nobody else builds from it."""
+    """A source tree for a base that is used here only."""
 
     def __init__(self, base: str, repo: Path, what: str = "check", left_out: Sequence[str] = ()) -> None:
         """what: of the cache's folders.  left_out: patterns of files that need not be there."""

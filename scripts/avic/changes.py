@@ -25,7 +25,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Bug:
-    """What changes fix, and how a base that is no plain yes or no has it."""
+    """A bug, the changes that fix it, and the bases that have it in part only."""
 
     slugs: tuple[str, ...]
     what: str
@@ -37,7 +37,7 @@ class Bug:
 
 
 def read_changes(path: Path = TOP / "patches" / "changes") -> tuple[list[Change], list[Bug]]:
-    """The list; exits with 1 for a line that is none, or a slug that stands there twice."""
+    """Read the list; exits with 1 at a line that is wrong, or a slug that occurs twice."""
     changes: dict[str, Change] = {}
     bugs = []
     for words, what in read_table(path, "ID|bug SLUG ## what"):

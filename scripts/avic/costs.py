@@ -13,8 +13,8 @@ from avic.process import fail
 from avic.tables import read_table
 from avic.tree import git
 
-# Of the VM-Exits those that ci/run/costs or a reader speaks of, by their number in AMD's
-# manual, volume 2, appendix C.
+# Names of the VM-Exits that ci/run/costs or people name, by number: AMD's manual,
+# volume 2, appendix C.
 EXITS = {
     0x60: "intr", 0x61: "nmi", 0x62: "smi", 0x64: "vintr", 0x6E: "rdtsc", 0x70: "pushf", 0x72: "cpuid",
     0x73: "rsm", 0x74: "iret", 0x77: "pause", 0x78: "hlt", 0x7B: "io", 0x7C: "msr", 0x7F: "shutdown",
@@ -53,7 +53,7 @@ def named(counts: dict[str, int], reasons: dict[int, str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Limit:
-    """How much a count of a test may grow: to factor times what it was, and as many more."""
+    """How much a count of a test may grow: to `factor` times the base's count, plus `more`."""
 
     test: str
     count: str
@@ -61,13 +61,13 @@ class Limit:
     more: int
 
     def of(self, before: int) -> float:
-        """The most that is no growth."""
+        """The highest count that is allowed."""
         return before * self.factor + self.more
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """Growth that is right, or that an issue is to end, and why."""
+    """Growth that is allowed, for good or until an issue is fixed, and why."""
 
     base: str
     lane: str
@@ -96,7 +96,7 @@ class Policy:
     """ci/run/costs, read."""
 
     def __init__(self, path: Path) -> None:
-        """Exits with 1 for a line that is none."""
+        """Read it; exits with 1 at a line that is wrong."""
         self.limits: list[Limit] = []
         self.allowed: list[Allowed] = []
         for words, why in read_table(path, "limit|free|allow WORD... ## why"):
@@ -106,7 +106,7 @@ class Policy:
                 fail(1, f"{path.name}: no line of it is made like '{' '.join(words)}': see its head")
 
     def add(self, why: str, kind: str, *words: str) -> None:
-        """One line; raises TypeError or ValueError for one that is none."""
+        """Add a line; raises TypeError or ValueError if it is wrong."""
         if kind == "limit":
             test, count, factor, more = words
             self.limits.append(Limit(test, count, float(factor), int(more)))
@@ -120,7 +120,7 @@ class Policy:
             raise ValueError
 
     def limit(self, test: str, count: str) -> Limit | None:
-        """The first that speaks of a test's count; None if nobody looks at it."""
+        """The first limit that matches a test's count; None if the count is not judged."""
         for each in self.limits:
             if fnmatch.fnmatch(Path(test).name, each.test) and fnmatch.fnmatch(count, each.count):
                 return each
@@ -154,8 +154,8 @@ def growths(
     """What has grown, of tests that pass on both levels.
 
     base: its name, for ci/run/costs.  again: further runs of some tests, as NAME@1 and so on.
-    With them a count has grown only if its least on the stack is beyond the limit of its
-    most on the base.
+    With them a count has grown only if its lowest value on the stack is above the limit
+    for its highest value on the base.
     """
     old, new = runs_of(before, again[0]), runs_of(after, again[1])
     found = []

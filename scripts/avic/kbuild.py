@@ -3,7 +3,7 @@
 
 A level is a commit: the base, or the base with the first patches.  Going from
 one to the next touches only the files that differ, so that make compiles only
-what they are in; what it said about the rest is remembered by object.
+the objects they are part of; its messages about the other objects are remembered.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Tools:
 
 
 class Build:
-    """Make in a build folder, and what it has said about each object that is there."""
+    """A build folder, and what make has said about each object in it."""
 
     def __init__(self, tree: Path, out: Path, variables: list[str], jobs: int) -> None:
         """variables: for make, such as CC=clang W=1; the compiler goes through ccache."""
@@ -138,7 +138,7 @@ class Build:
         """
         unsure = self.out / "unsure"
         if unsure.exists():
-            # Cut short: what was compiled then has not been written down.
+            # The last make was interrupted: its messages were not saved.
             for path in [*self.out.rglob("*.o"), *self.out.rglob("*.lst")]:
                 path.unlink()
             self.state.unlink(missing_ok=True)
@@ -263,7 +263,7 @@ def symbols_of(path: Path, which: str) -> set[str]:
 
 
 def modpost(build: Build, asked: dict[str, set[str]], given: set[str], log: Path) -> list[Finding]:
-    """What nobody gives: for modules by modpost, for other objects by the names alone.
+    """Undefined symbols: of modules by modpost, of other objects by name alone.
 
     asked: the symbols that each object wants.  given: what the rest of the kernel has.
     """

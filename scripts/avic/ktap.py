@@ -2,10 +2,10 @@
 """Read what a runner returns: KTAP results, and splats in the kernel's log.
 
 The format is Documentation/dev-tools/ktap.rst of the kernel: one subtest
-level, a lane, with the tests below it.  What stands beside KTAP's own lines,
-and that each test's lines have a sum, is in ci/guest/run-plan; TAP's "Bail out!
-KIND: TEXT" comes from a runner whose machine gave up.  What has no sum, or
-another one, is no result.
+level, a lane, with the tests below it.  ci/guest/run-plan says which lines there are
+beside KTAP's own, and that each test's lines have a checksum.  "Bail out! KIND: TEXT"
+comes from a runner whose machine ended early.  A test without a checksum, or with a
+wrong one, has no result.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class SplatRules:
                 known = True
             elif is_one(line, self.splats):
                 return texts[n]
-            # Behind an allowed line it may be that one's.
+            # A trace behind an allowed line may belong to it.
             elif not trace and not known and is_one(line, self.traces):
                 # What it is about stands before it.
                 trace = next((text for text in reversed(texts[:n]) if text), texts[n])
@@ -106,7 +106,7 @@ class SplatRules:
 def status_of(failed: bool, note: str) -> tuple[str, str]:
     """KTAP's verdict and directive as one of STATUSES and the rest of the note.
 
-    A pass says how long it took: one that does not has lost something on the way.
+    A pass says how long it took; if it does not, something was lost on the way.
     """
     directive, _, rest = note.partition(" ")
     known = {"SKIP": "skip", "TIMEOUT": "timeout", "ERROR": "error"}
@@ -120,7 +120,7 @@ def status_of(failed: bool, note: str) -> tuple[str, str]:
 
 
 def printable(text: str) -> str:
-    """A kernel or a test may say anything; terminals, XML and pages take no control characters."""
+    """A line of a log without control characters, which terminals, XML and pages do not accept."""
     return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
 
 
@@ -131,7 +131,7 @@ def sum_of(lane: str, name: str, block: list[str]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A machine's log, each byte of it; '' if there is none yet."""
+    """A machine's log, byte by byte; '' if it does not exist yet."""
     text = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
     return text.replace("\r", "")
 
@@ -205,7 +205,7 @@ class Reader:
                 )
 
     def spill(self) -> None:
-        """What no sum came for."""
+        """Report a block that ended without a sum."""
         if self.block or self.started:
             self.note(Result(self.lane, self.started or "(load)", "error", DAMAGED))
         self.block = []
@@ -214,7 +214,7 @@ class Reader:
         self.done.setdefault((self.lane, result.name), result)
 
     def close(self, seen: str) -> None:
-        """A block is complete: the test's that has started, or the modules'."""
+        """End a block: that of the test that has started, or that of the modules."""
         results = [match for line in self.block if (match := RESULT.match(line[4:]))]
         # A lane that could not begin gives results for tests that never started.
         names = [self.started, *(match["name"] for match in results), "(load)", "(unload)"]
@@ -252,7 +252,7 @@ class Reader:
             self.note(result)
 
     def tainted(self, lines: list[str]) -> str:
-        """What the kernel was tainted with in this block, as far as that is a splat, or ''."""
+        """The taints of this block that count as a splat, or ''."""
         taint = self.taint
         for line in lines:
             if match := re.match(r"# taint: (\d+)$", line):
@@ -262,7 +262,7 @@ class Reader:
         return f"the kernel is tainted: {', '.join(kinds)}" if kinds else ""
 
     def end_lane(self, match: re.Match[str]) -> None:
-        """A lane's own result: what it says of its tests must be what they said."""
+        """End a lane: its own result has to agree with those of its tests."""
         trouble = ""
         if self.block:
             trouble = DAMAGED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One boot of a machine with a plan, kept by what went in so that it is found again."""
+"""One boot of a machine with a plan; its results are cached, keyed by all that went in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kept(kind: str) -> Path:
 
 
 def need_qemu() -> None:
-    """Sets QEMU to the one with AVIC, built first if need be, unless the user has named one."""
+    """Set QEMU, unless the user has, to the one with AVIC; build it first if it is not there."""
     if not os.environ.get("QEMU"):
         os.environ["QEMU"] = script(TOP / "ci" / "emulator" / "build")
 
@@ -66,7 +66,7 @@ class Run:
             shutil.copy(image / "config", self.bundle)
         self.runner = TOP / "scripts" / "runners" / RUNNER
         key = (self.bundle / "key").read_bytes()
-        # Ours are a module each, behind a file of a few lines.
+        # The runner's code is in a module; its file in scripts/runners only calls that.
         code = TOP / "scripts" / "avic" / "runners" / f"{RUNNER}.py"
         key += self.runner.read_bytes() + (code.read_bytes() if code.exists() else b"")
         if RUNNER == "emulator":

@@ -92,7 +92,7 @@ class Modules:
         return done, ""
 
     def prune(self) -> None:
-        """Drop what nobody has asked for in two weeks."""
+        """Remove modules that were not used for two weeks."""
         for each in (self.folder / "modules").iterdir():
             if time.time() - each.stat().st_mtime > KEPT:
                 shutil.rmtree(each)

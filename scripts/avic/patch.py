@@ -94,7 +94,7 @@ def read_patch(path: Path) -> Patch:
 
 
 def substance(text: str) -> str:
-    """A patch without what changes though the change does not."""
+    """A patch without its line numbers and blob hashes: they change though the change does not."""
     text = re.sub(r"^@@ -\S+ \+\S+ @@.*$", "@@", text, flags=re.MULTILINE)
     return re.sub(r"^index \S+", "index", text, flags=re.MULTILINE)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# What a machine gets, beside half as much again as a test, to end it and to tell of it: a
-# test that ran for minutes may have left as much behind that has to die.
+# Extra time, beside 1.5 times a test's own, to end the test and report it: a test that
+# ran for minutes may leave many processes and VMs behind that have to end.
 GRACE_SECONDS = 60
 
 
@@ -44,7 +44,7 @@ class Plan:
 
     @classmethod
     def read(cls, text: str) -> Plan:
-        """Parse a plan; raises ValueError for a line that is none, or has no lane."""
+        """Parse a plan; raises ValueError for a line that is wrong, or a test outside of a lane."""
         plan = cls([], [])
         for number, line in enumerate(text.splitlines(), 1):
             verb, *words = line.split() or [""]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What runs, evidence and flips have shown: what is kept of it, and the one judge of it.
+"""The results of suite, evidence and flips: how they are stored, and the one judge of them.
 
 scripts/run keeps report/<base>/results.json, scripts/evidence evidence/<base>/evidence.json and
 scripts/flips flips/<base>/flips.json, each written and read here.
@@ -21,7 +21,7 @@ from avic.costs import Policy, growths
 from avic.ktap import Result
 
 GOOD = ("pass", "skip")
-# A level without results for a test, by what ended it.
+# Statuses of a test without a result, because its machine ended early.
 ENDED = ("hang", "panic", "boot", "error", "not-run")
 # Kinds of judgements that speak against the stack.
 RED = ("worse", "costlier", "lost", "flips", "evidence")
@@ -43,7 +43,7 @@ def value(hint: Any, found: Any) -> Any:
 
 
 def load(kind: type[Kept], found: dict[str, Any]) -> Kept:
-    """A dataclass out of JSON; what it does not know is left out.
+    """Read a dataclass from JSON; keys that it does not have are ignored.
 
     Raises TypeError or ValueError if something is missing, or of another type.
     """
@@ -78,7 +78,7 @@ class Judgement:
     """One thing that the judge says: kind is one of RED, or unsteady, known, allowed."""
 
     kind: str
-    name: str  # what it is about, such as 'LANE TEST' or 'evidence SLUG'
+    name: str  # its subject, such as 'LANE TEST' or 'evidence SLUG'
     text: str
 
     @property
@@ -230,7 +230,7 @@ def unsteady(status: str, again: list[list[str]]) -> bool:
 
 
 def lost(levels: Iterable[Level]) -> list[Judgement]:
-    """Levels that have no results for some of their tests, and why."""
+    """Levels on which some tests have no result, and why."""
     found = []
     for level in levels:
         for result in level.results:
@@ -308,7 +308,7 @@ def judge_suite(suite: Suite, base: str, avic: Iterable[str], policy: Policy) ->
 
 
 def judge_evidence(evidence: Evidence | None) -> list[Judgement]:
-    """Changes of which a case does not show what it has to."""
+    """Cases that do not show what they have to."""
     return [
         Judgement("evidence", f"evidence {case.slug}", f"{case.slug} {case.test} {case.case}: {case.problems[0]}")
         for case in (evidence.cases if evidence else [])
@@ -339,5 +339,5 @@ def as_results(judgements: Iterable[Judgement]) -> list[Result]:
 
 
 def red(judgements: Iterable[Judgement]) -> list[str]:
-    """What speaks against the stack, each once."""
+    """The names of all red judgements, each once."""
     return list(dict.fromkeys(each.name for each in judgements if each.red))

@@ -10,10 +10,10 @@
 Builds KVM's modules at every level of the stack (level N is the base with N
 patches), runs the cases of ci/proofs with them on an emulated machine with
 AVIC, and an IOMMU where a case has a device, and prints a line for each as soon as
-it is known.  The level before a fix has a machine of its own, as what it gets wrong
-may be memory.  A run that has not changed is not run again.  What was seen is kept in the cache, for the report.  Exit status 1 if
-a line is red: a case that does not fail before its fix for the reason that
-ci/proofs gives, or not pass from it on.
+it is known.  The level before a fix has a machine of its own, because its bug may
+corrupt memory.  A run that has not changed is not run again.  The results are kept in
+the cache, for the report.  Exit status 1 if a line is red: a case does not fail before
+its fix for the reason that ci/proofs gives, or does not pass from the fix on.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from avic.results import Case, Evidence, Seen, save
 SECONDS = {"": 120, "kasan": 600, "notifier": 300}  # for one case of a variant
 AT_ONCE = 2  # machines
 OF_A_PANIC = 80  # lines
-SELFTEST = "selftest-"  # what slugs of tests begin with: nothing is claimed of levels before them
+SELFTEST = "selftest-"  # how the slugs of tests begin; no claim is made about the levels before them
 # A change to anything else than these needs a kernel of its own.
 OF_MODULES = re.compile(
     r"(arch/x86/kvm|virt/kvm|tools|Documentation)/|arch/x86/include/asm/kvm|include/linux/kvm_"
@@ -147,7 +147,7 @@ def build_levels(repo: Path, variant: str, first: int) -> dict[int, Level]:
         modules, trouble = builder.build(name, commit, diff)
         if trouble:
             fail(1, f"level {number} of {BASE} {trouble}")
-        # Few levels need a kernel of their own.
+        # Most levels can use the kernel of another one.
         same = [image for other, image in images.items() if not changed(repo, other, commit)]
         if not same:
             images[commit] = image(str(number) if number else "base")
@@ -170,7 +170,7 @@ def distinct(levels: dict[int, Level]) -> dict[int, int]:
 
 @dataclass
 class Kind:
-    """What machines have in common: the rows of one of these are run by themselves."""
+    """What the machines of some rows have in common; each kind is run separately."""
 
     variant: str
     machine: str
@@ -180,7 +180,7 @@ class Kind:
 
     @property
     def suffix(self) -> str:
-        """What tells the names of its machines from others'."""
+        """The end of its machines' names."""
         device = "device" if self.machine == WITH_DEVICE else ""
         return "".join(f"-{word}" for word in (self.variant, device) if word)
 
@@ -217,7 +217,7 @@ class Boot:
         return Plan(self.kind.machine.split(), lanes)
 
     def note(self, result: ktap.Result) -> None:
-        """Put a result into its row; a splat outside of the tests spoils all of its lane's."""
+        """Put a result into its row; a splat outside of the tests counts for all rows of its lane."""
         for number, rows in self.cases.items():
             for row in rows:
                 if result.lane == lane(number) and result.name in (
@@ -259,14 +259,14 @@ def choose(proofs: list[Proof], slugs: list[str]) -> list[Row]:
         before, first = (min(at) - 1, max(at)) if at else (begin, begin)
         for slug in here or proof.slugs[:1]:
             if len(proof.slugs) > 1 and slug in alone:
-                continue  # that says more of it
+                continue  # its own line counts
             own = replace(proof, slug=slug)
             rows.append(Row(own, before, first, bool(at) and not test))
     return rows
 
 
 def boots(rows: list[Row], kind: Kind) -> list[Boot]:
-    """A machine for each level before a fix, and one for each kernel for all the others."""
+    """A machine for each level before a fix; for all other levels, one for each kernel."""
     before: dict[int, Boot] = {}
     after: dict[Path, Boot] = {}
     for row in rows:
@@ -299,7 +299,7 @@ def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
             for result in sorted(started.results(), key=lambda result: result.name.startswith("(")):
                 ktap.prove(result, "on", avic=True)
                 if result.status == "panic":
-                    # What led to it did not get into the KTAP any more.
+                    # The KTAP ends before the panic; the console has the reason.
                     console = ktap.read_text(boot.logs / "console").splitlines()[-OF_A_PANIC:]
                     result.log += [ktap.printable(line) for line in console]
                 boot.note(result)

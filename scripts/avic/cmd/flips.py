@@ -36,16 +36,16 @@ FLIP = re.compile(r"([+-])(\d+)/(\d+)")
 
 
 def read_flips(log: list[str]) -> Flips:
-    """What tests/guest/flips said: flips, their times in us and reasons, and what was lost.
+    """Read the output of tests/guest/flips: the flips, with times in us and reasons, and what was lost.
 
-    Raises ValueError if the trace is not all there: number and times have to
-    agree, and set and cleared to take turns.
+    Raises ValueError if the trace is not all there: the number has to be that
+    of the times, and set and cleared have to alternate.
     """
     text = "\n".join(log)
     number = re.search(r"^flips (\d+)$", text, re.MULTILINE)
     flips = FLIP.findall(" ".join(line for line in log if line.startswith("at ")))
     turns = "".join(sign for sign, _, _ in flips)
-    # Their order is sure, their times may be a little off: none is before the last one.
+    # The order is right, but a time may be a little too early: never let it go backwards.
     at: list[int] = list(accumulate((int(us) for _, us, _ in flips), lambda last, us: max(last, us)))
     if not flips or not number or int(number[1]) != len(flips):
         raise ValueError("the trace is not complete")
@@ -78,7 +78,7 @@ def count_flips(repo: Path) -> BothFlips:
     try:
         for level in ("base", "stack"):
             built = Images(BASE, repo).image(level)
-            # The second test only brings the program along for the first.
+            # The second test is only there so that its program gets into the bundle.
             tests = [Test(name, SECONDS, [f"./{name}"]) for name in ("flips", "irqwin_flips")]
             plan = Plan(["avic", "x2avic"], [Lane("flips", level, ["avic=1"], tests)])
             bundled = image(built, aside / f"{level}.image")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""run: the KVM selftests on base and stack in each of ci/run/lanes, and what proves each fix.
+"""run: the KVM selftests on base and stack in each lane of ci/run/lanes, and the proof of each fix.
 
   BASE=v6.12   which base           TREE=     a user's own kernel tree
   TESTS=       only these tests: shell patterns, e.g. TESTS='xapic_* svm_*'
@@ -20,8 +20,8 @@ the same kernel, modules, tests, plan and runner is not run again; the table
 says when it ran.  A pass in a lane with AVIC counts only if AVIC was active
 where ci/run/selftests asks for that.  With all tests and lanes, scripts/evidence and
 scripts/flips follow; with only some of them, the report goes to report.part/.
-Exit status 1 if a result got worse on the stack or a test costs more there than
-ci/run/costs allows, if there is no result, or if the evidence is not complete.
+Exit status 1 if a result got worse on the stack, if a test costs more there than
+ci/run/costs allows, if a test has no result, or if a line of the evidence is red.
 """
 
 import fnmatch
@@ -111,8 +111,8 @@ def device_tests(folder: Path) -> list[Test]:
 def chosen(tests: dict[str, list[Test]], patterns: list[str]) -> dict[str, list[Test]]:
     """Each lane's tests that a pattern matches, with or without their folder; all if there is none.
 
-    Exits with 2 if a pattern matches no test, so that a slip of the pen
-    can't pass for a clean run.
+    Exits with 2 if a pattern matches no test, so that a typing error
+    does not look like a clean run.
     """
 
     def matches(test: Test, pattern: str) -> bool:
@@ -155,7 +155,7 @@ def there(test: Test, image: Path) -> bool:
 
 
 class Suite:
-    """The tests of base and stack, side by side: most keep only one CPU busy."""
+    """The tests of base and stack, run in parallel: most use only one CPU."""
 
     def __init__(self, repo: Path, images: dict[str, Path], tests: dict[str, list[Test]]) -> None:
         """images: of each level.  tests: of each lane."""
@@ -192,7 +192,7 @@ class Suite:
             shutil.rmtree(aside, ignore_errors=True)
 
     def take(self, level: Level, run: Run, machine: str) -> None:
-        """A machine's results become its level's, when it has come to its end."""
+        """Wait for a machine, and add its results to its level."""
         folder = run.finish()
         wants = {test.name: test.wants for test in run.plan.tests}
         avic = {lane.name for lane in run.plan.lanes if lane.avic}
@@ -233,7 +233,7 @@ def main() -> int:
     lanes = [words[0] for words in entries("run/lanes")]
     if not emulated:
         flags, machine = script(TOP / "scripts" / "runners" / RUNNER, "--machine").split("\n", 1)
-        # What lanes with a device test is in the IOMMU's driver as well, i.e. not in a module.
+        # Lanes with a device also test the IOMMU's driver, which is not a module.
         device = bool(os.environ.get("VFIO") and os.environ.get("KEXEC"))
         others, lanes = lanes, remote.lanes_for(flags.split(), device)
         if not lanes:
@@ -280,7 +280,7 @@ def main() -> int:
     found.again = suite.second_look(first)
     found.judgements = results.judge_suite(found, BASE.name, avic, policy)
     what["seconds"] = str(round(time.monotonic() - BEGIN))
-    # A run of some tests must not take the place of one of all.
+    # A run of some tests must not replace the report of a complete run.
     whole = not patterns and not os.environ.get("LANES")
     folder = kept("report") if whole else kept("report.part")
     text = summary.summary(found, [])
