@@ -7,7 +7,7 @@ import subprocess
 
 from machine import TOP, Machine, sh
 
-from avic.patch import slugs_of
+from avic.base import Base
 from avic.proof import read_proofs
 
 EMULATOR = TOP / "ci/emulator"
@@ -55,7 +55,7 @@ class Emulator(Machine):
 
         Not the fixes of the GA Log: these want another base's selftests, and kernels of their own.
         """
-        slugs = set(slugs_of(TOP / "patches/v6.12"))
+        slugs = set(Base.named("v6.12").slugs)
         proofs = read_proofs((TOP / "ci/proofs").read_text())
         here = {proof.slug for proof in proofs if proof.test != "-" and not proof.home}
         lines = sh(TOP / "scripts/evidence", *sorted(slugs & here)).splitlines()
