@@ -126,7 +126,8 @@ class Export(unittest.TestCase):
         self.git_am(self.repos["v6.12"], *mails[1:])
 
     def test_maintainers(self) -> None:
-        repo = self.repos["v7.3"]
+        # Back on branch stack: a build may have left the tree on its base.
+        repo = Path(sh(TOP / "scripts/apply", BASE="v7.3"))
         maintainers = self.folder / "MAINTAINERS"
         text = sh("git", "-C", repo, "show", "base:MAINTAINERS")
         maintainers.write_text(f"{text}\n\n{(TOP / 'MAINTAINERS.snippet').read_text()}")
