@@ -11,6 +11,7 @@ from machine import CACHE, TOP, Machine, sh
 # Its last line: passed, failed and skipped tests, and what the parser stumbled over.
 PROGRAM = """
 import json, sys
+sys.path.insert(0, sys.argv[1])
 import kunit_parser
 counts = kunit_parser.parse_run_tests(open(sys.argv[2])).counts
 print(json.dumps([counts.passed, counts.failed, counts.skipped, counts.crashed + counts.errors]))

@@ -98,6 +98,11 @@ class Results(unittest.TestCase):
         problems = remote.without_avic(text, self.plan(lane))
         self.assertEqual(problems, [f"{lane}: AVIC was never active, as the probe counts it"])
 
+    def test_a_lane_that_skips_all_has_nothing_to_say(self) -> None:
+        lane = self.lane()
+        text = re.sub(r"(?m)^    ok (\d+ \S+) # \d+s", r"    ok \1 # SKIP why", AVIC)
+        self.assertEqual(remote.without_avic(re.sub(r" load=\d+", " load=0", text), self.plan(lane)), [])
+
     def test_a_lane_without_avic_need_not(self) -> None:
         plan = self.plan(self.lane(), "avic=0")
         self.assertEqual(remote.without_avic("", plan), [])

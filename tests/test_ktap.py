@@ -340,6 +340,11 @@ class Report(unittest.TestCase):
         text, _ = self.write(without, [*without, Result("avic=0", "ours", "skip", "AVIC is off")])
         self.assertIn("verdict  nothing got worse", text)
 
+    def test_what_hardware_refuses_may_skip(self) -> None:
+        good = Result("avic=1", "good", "pass", counts={"load": 1})
+        text, _ = self.write([good], [good, Result("avic=1", "ours", "skip", "refused on hardware, L6: why")])
+        self.assertIn("verdict  nothing got worse", text)
+
     def test_a_skip_is_no_acquittal(self) -> None:
         """Our own test that skips each time is no unsteady one."""
         good = Result("avic=1", "good", "pass", counts={"load": 1})

@@ -28,6 +28,7 @@ RESULT = re.compile(r"(?P<no>not )?ok (?P<number>\d+) (?P<name>\S+)(?: # (?P<not
 # A line of a test's block; others are not ours, such as the kernel's own on a serial line.
 OURS = re.compile(r"    (#[ko] |# |ok |not ok )")
 BAIL = re.compile(r"^Bail out! (\w[\w-]*): (.*)", re.MULTILINE)
+REFUSED = "refused on hardware, "  # how the reason of a skip begins that ci/hardware/refused asks for
 DAMAGED = "its lines were damaged on the way"
 
 
@@ -366,7 +367,8 @@ def worse(
 ) -> list[tuple[Result | None, Result]]:
     """Pairs (base, stack) of results that are worse on the stack.
 
-    A test that only the stack has must pass; where AVIC need not be on it may skip.
+    A test that only the stack has must pass; where AVIC need not be on it may skip, and
+    where it is refused on hardware.
     avic: lanes in which it has to be on.  A test that only the base has is one that
     the stack lost: the stack's half says "not-run".
     """
@@ -374,7 +376,7 @@ def worse(
     pairs: list[tuple[Result | None, Result]] = []
     for result in stack:
         old = before.pop((result.lane, result.name), None)
-        new = "pass" if result.lane in avic else "skip"
+        new = "pass" if result.lane in avic and not result.note.startswith(REFUSED) else "skip"
         limit = STATUSES.index(old.status if old else new)
         if STATUSES.index(result.status) > limit:
             pairs.append((old, result))

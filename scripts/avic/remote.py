@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from avic.paths import TOP
-from avic.ktap import SplatRules
+from avic.ktap import REFUSED, SplatRules
 from avic.plan import Plan
 from avic.tables import entries
 
@@ -81,7 +81,7 @@ def refused(asked: str) -> dict[str, str]:
 
 def instead(name: str, why: str) -> str:
     """A program to put in a refused test's place: run-plan takes it for a skip, with its reason."""
-    text = f"- Skipping test: refused on hardware, {why} (TESTS={name} runs it)"
+    text = f"- Skipping test: {REFUSED}{why} (TESTS={name} runs it)"
     return f"#!/bin/sh\necho {shlex.quote(text)}\nexit 4\n"
 
 
@@ -142,7 +142,7 @@ def without_avic(ktap: str, plan: Plan) -> list[str]:
     found = []
     for lane in plan.lanes:
         part = parts.get(lane.name, "")
-        if not lane.avic or not re.search(r"(?m)^    (not )?ok ", part):
+        if not lane.avic or not re.search(r"(?m)^    (?:not )?ok \d+ \S+ # (?!SKIP)", part):
             continue
         if not re.search(r"(?m)^    #k .*kvm_amd: AVIC enabled", part):
             found.append(f"{lane.name}: no 'AVIC enabled' in the kernel's log")
