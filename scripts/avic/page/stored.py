@@ -231,6 +231,8 @@ class Shown:
         if self.evidence:
             unknown = [slug for slug in self.slugs if self.cell(slug).state == "unknown"]
             names += [f"the evidence of {some(unknown)}"] if unknown else []
+        if self.run and self.evidence and self.run.what.get("stack") != self.evidence.what.get("stack"):
+            names.append(f"evidence of the suite's stack {self.run.what.get('stack')}")
         return names
 
     @property
