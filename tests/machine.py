@@ -13,12 +13,9 @@ from pathlib import Path
 
 from project import TOP
 from avic import ktap
+from avic.paths import CACHE
 
 PATCHES = TOP / "patches/v6.12"
-CACHE = Path(
-    os.environ.get("AVIC_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
-)
 # The user's settings must not change what is tested.
 OURS = (
     "BASE", "TREE", "TESTS", "LANES", "FULL", "RERUN", "RUNNER", "QEMU", "CPU", "V",

@@ -20,7 +20,6 @@ from pathlib import Path
 from machine import ENV, RULES, TOP, Machine, sh
 from avic import ktap
 
-
 STANDIN = TOP / "tests/standin"
 RUNNER = TOP / "scripts/runners/hardware"
 BOOT_SECONDS = 180

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from project import TOP
 
-
 CACHE = Path(
     os.environ.get("AVIC_CACHE")
     or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from project import TOP
 
-
 BASE_FILE = """\
 Package: linux-source-toy
 Range: 1.*

@@ -41,11 +41,11 @@ from pathlib import Path
 
 from avic import ktap, remote
 from avic.paths import TOP
+from avic.bundle import pack_initramfs
 from avic.ktap import Progress, SplatRules
 from avic.plan import Plan
 from avic.process import fail, held_back, say, scratch, unwind_on_signals
 from avic.remote import JOB, WORK, Host
-
 
 LEASE_SECONDS = int(os.environ.get("LEASE_SECONDS") or 60)
 BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 900)
@@ -288,7 +288,7 @@ def on_running_kernel(job: Job, out: Path, root: Path) -> None:
         bail(out, f"error: no connection to {job.host} for {LOST_SECONDS} s")
 
 
-def pack_initramfs(root: Path, guard: int) -> None:
+def pack_for_kexec(root: Path, guard: int) -> None:
     """The emulator's initramfs, with an init that uses KEXEC's serial line and reboots at the end.
 
     guard: seconds after which it reboots in any case.
@@ -297,12 +297,7 @@ def pack_initramfs(root: Path, guard: int) -> None:
     init = remote.serial_init((root / "init").read_text(), tty)
     first, rest = init.split("\n", 1)
     (root / "init").write_text(f"{first}\n(sleep {guard}; /bin/busybox reboot -f) &\n{rest}")
-    names = subprocess.check_output(["find", "."], cwd=root)
-    with (root.parent / "initramfs").open("wb") as packed:
-        subprocess.run(
-            ["cpio", "--create", "--format=newc", "--owner=0:0", "--quiet"],
-            cwd=root, input=names, stdout=packed, check=True,
-        )  # fmt: skip
+    pack_initramfs(root, root.parent / "initramfs")
 
 
 def read_serial(job: Job, out: Path, plan: Plan) -> str:
@@ -333,7 +328,7 @@ def read_serial(job: Job, out: Path, plan: Plan) -> str:
 def boot_there(job: Job, out: Path, bundle: Path, root: Path) -> None:
     """The plan on the bundle's own kernel, booted instead of the machine's."""
     plan = Plan.read((bundle / "plan").read_text())
-    pack_initramfs(root, guard=plan.seconds * 3 // 2 + 600)
+    pack_for_kexec(root, guard=plan.seconds * 3 // 2 + 600)
     with scratch("avic-hardware.") as boot, (out / "console").open("wb") as console:
         (boot / "bzImage").symlink_to((bundle / "bzImage").resolve())
         (boot / "initramfs").symlink_to(root.parent / "initramfs")
