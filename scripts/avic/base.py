@@ -85,9 +85,13 @@ class Base:
         """The patches of its series, by slug."""
         return {patch.slug: patch for patch in self.patches}
 
-    def tree(self, verb: str) -> Path:
-        """The git tree that scripts/fetch or scripts/apply makes for it; exits as they do."""
-        env = os.environ | {"BASE": self.name}
+    def tree(self, verb: str, tree: str = "") -> Path:
+        """The git tree that scripts/fetch or scripts/apply makes for it; exits as they do.
+
+        tree: a user's own kernel tree for it; TREE= is only for the base that the user asks for.
+        """
+        own = os.environ.get("TREE", "") if self.name == BASE.name else ""
+        env = os.environ | {"BASE": self.name, "TREE": tree or own}
         done = subprocess.run([TOP / "scripts" / verb], stdout=subprocess.PIPE, text=True, env=env)
         if done.returncode:
             sys.exit(done.returncode)

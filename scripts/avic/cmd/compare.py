@@ -3,6 +3,8 @@
 
   BASE=v7.2    the base whose stack is looked at
   OTHER        the base to hold it against, e.g. BASE=v7.2 scripts/compare v7.3
+  TREE=        a user's own kernel tree for BASE (see scripts/fetch)
+  OTHER_TREE=  the same for OTHER
   SLUG         show this one patch of both stacks as git range-diff does
 
 Prints two tables.  The first has each function and structure that one of the two
@@ -38,9 +40,9 @@ APART = "tools/"
 class Side:
     """One of the two bases: its repository, its patches, and what these change."""
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, tree: str = "") -> None:
         self.name, self.folder = base.name, base.folder
-        self.repo = base.tree("apply")
+        self.repo = base.tree("apply", tree)
         self.patches = base.by_slug
         self.commits = git(self.repo, "rev-list", "--reverse", "base..stack").stdout.split()
         self.left_out = base.why("Left-out")
@@ -184,7 +186,8 @@ def range_diff(this: Side, other: Side, slug: str) -> int:
 def main() -> int:
     if len(sys.argv) not in (2, 3):
         fail(2, "usage: BASE=v7.2 scripts/compare OTHER [SLUG]")
-    this, other = (Side(base) for base in [Base.named(BASE.name), Base.named(sys.argv[1])])
+    this = Side(Base.named(BASE.name))
+    other = Side(Base.named(sys.argv[1]), os.environ.get("OTHER_TREE", ""))
     if sys.argv[2:]:
         return range_diff(this, other, sys.argv[2])
     reasons = Reasons(this.folder / "compare", other.name)
