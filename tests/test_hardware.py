@@ -7,9 +7,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-
 from project import TOP
 from avic import remote
+from avic.base import Base
 from avic.ktap import Progress, SplatRules, read_ktap
 from avic.plan import Lane, Plan, Test
 
@@ -64,16 +64,23 @@ class Policies(unittest.TestCase):
                 ours = [line for line in log.splitlines() if rules.find([line])]
                 self.assertEqual(found.splitlines(), ours, name)
 
+    def lanes(self, *flags: str, device: bool = False, base: str = "v6.12") -> list[str]:
+        return remote.lanes_for(Base.named(base), ["svm", *flags], device)
+
     def test_lanes_are_for_one_kind_of_cpu(self) -> None:
-        self.assertEqual(remote.lanes_for(["svm", "avic", "x2avic"]), ["avic=0", "avic=1,x2avic"])
-        self.assertEqual(remote.lanes_for(["svm", "avic"]), ["avic=1"])
-        self.assertEqual(remote.lanes_for(["svm"]), [])
+        self.assertEqual(self.lanes("avic", "x2avic"), ["avic=0", "avic=1,x2avic"])
+        self.assertEqual(self.lanes("avic"), ["avic=1"])
+        self.assertEqual(self.lanes(), [])
+
+    def test_lane_without_parameter_where_kvm_decides(self) -> None:
+        self.assertEqual(self.lanes("avic", "x2avic", base="v7.3"), ["avic=0", "avic=1,x2avic", "auto"])
+        self.assertEqual(self.lanes("avic", base="v7.3"), ["avic=1"])
 
     def test_lanes_with_a_device_beside_the_others(self) -> None:
         both = ["avic=0", "avic=1,x2avic", "posted,x2avic"]
-        self.assertEqual(remote.lanes_for(["svm", "avic", "x2avic"], device=True), both)
-        self.assertEqual(remote.lanes_for(["svm", "avic"], device=True), ["avic=1", "posted"])
-        self.assertEqual(remote.lanes_for(["svm"], device=True), [])
+        self.assertEqual(self.lanes("avic", "x2avic", device=True), both)
+        self.assertEqual(self.lanes("avic", device=True), ["avic=1", "posted"])
+        self.assertEqual(self.lanes(device=True), [])
 
 
 class Results(unittest.TestCase):

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from avic.base import Base
+from avic.tables import entries
 
 # Extra time, beside 1.5 times a test's own, to end the test and report it: a test that
 # ran for minutes may leave many processes and VMs behind that have to end.
@@ -31,8 +35,15 @@ class Lane:
 
     @property
     def avic(self) -> bool:
-        """Whether AVIC has to be on here."""
-        return "avic=1" in self.parameters
+        """Whether AVIC has to be on here: where it is asked for, or where KVM decides."""
+        return "avic=1" in self.parameters or not self.parameters
+
+
+def listed(base: Base) -> Iterator[tuple[str, Lane]]:
+    """The lanes of ci/run/lanes that are for a base, each with the features of its machine."""
+    for name, features, *parameters in entries("run/lanes"):
+        if parameters or "Avic-auto" in base.fields:
+            yield features, Lane(name, "", parameters)
 
 
 @dataclass

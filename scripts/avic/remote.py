@@ -9,10 +9,10 @@ import shlex
 import subprocess
 from pathlib import Path
 
+from avic.base import Base
 from avic.paths import TOP
 from avic.ktap import REFUSED, SplatRules
-from avic.plan import Plan
-from avic.tables import entries
+from avic.plan import Plan, listed
 
 VERMAGIC = re.compile(rb"vermagic=([^\0]*)")
 JOB = "/run/avic"
@@ -113,13 +113,14 @@ def patterns(rules: SplatRules) -> dict[str, str]:
     return texts | {"taints": "".join(f"{bit} {what}\n" for bit, what in rules.taints.items())}
 
 
-def lanes_for(flags: list[str], device: bool = False) -> list[str]:
-    """The lanes of ci/run/lanes for a CPU with these flags.
+def lanes_for(base: Base, flags: list[str], device: bool = False) -> list[str]:
+    """A base's lanes of ci/run/lanes for a CPU with these flags.
 
-    Of the flags that any lane names, the CPU has to have exactly the lane's.
+    Of the flags that any lane names, the CPU has to have exactly the lane's.  zen4 is
+    none: a CPU with x2AVIC is a Zen 4 or later.
     device: whether there is a device to assign; then lanes with an IOMMU are included.
     """
-    lanes = {name: set(features.split(",")) for name, features, *_ in entries("run/lanes")}
+    lanes = {lane.name: set(features.split(",")) - {"zen4"} for features, lane in listed(base)}
     cpu = set().union(*lanes.values()) & set(flags)
     return [
         name for name, words in lanes.items() if words == cpu or device and words == cpu | {"iommu"}

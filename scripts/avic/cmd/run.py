@@ -39,7 +39,7 @@ from avic.paths import CACHE, TOP
 from avic.build import Images
 from avic.cmd import evidence, flips
 from avic.machine import RUNNER, Run, kept, made_with, need_qemu
-from avic.plan import Lane, Plan, Test
+from avic.plan import Lane, Plan, Test, listed
 from avic.process import BEGIN, fail, say, script, unwind_on_signals
 from avic.results import Judgement, Level
 from avic.tables import entries
@@ -133,8 +133,8 @@ def chosen(tests: dict[str, list[Test]], patterns: list[str]) -> dict[str, list[
 def machines() -> dict[str, dict[str, list[str]]]:
     """CPU features of a machine -> its lanes -> kvm-amd's parameters."""
     found: dict[str, dict[str, list[str]]] = {}
-    for lane, features, *parameters in entries("run/lanes"):
-        found.setdefault(features, {})[lane] = parameters
+    for features, lane in listed(BASE):
+        found.setdefault(features, {})[lane.name] = lane.parameters
     return found
 
 
@@ -230,12 +230,12 @@ def main() -> int:
     if not os.access(TOP / "scripts" / "runners" / RUNNER, os.X_OK):
         fail(2, f"no runner '{RUNNER}' in scripts/runners")
     machine = ""
-    lanes = [words[0] for words in entries("run/lanes")]
+    lanes = [lane.name for _, lane in listed(BASE)]
     if not emulated:
         flags, machine = script(TOP / "scripts" / "runners" / RUNNER, "--machine").split("\n", 1)
         # Lanes with a device also test the IOMMU's driver, which is not a module.
         device = bool(os.environ.get("VFIO") and os.environ.get("KEXEC"))
-        others, lanes = lanes, remote.lanes_for(flags.split(), device)
+        others, lanes = lanes, remote.lanes_for(BASE, flags.split(), device)
         if not lanes:
             fail(2, f"{machine}: no lane of ci/run/lanes is for its /proc/cpuinfo: see docs/HARDWARE.md")
         for lane in [lane for lane in others if lane not in lanes]:
@@ -255,7 +255,7 @@ def main() -> int:
         for image in images.values():
             script(TOP / "ci" / "l2" / "build", image)
     patterns = (os.environ.get("TESTS") or "").split()
-    with_device = {name for name, features, *_ in entries("run/lanes") if "iommu" in features}
+    with_device = {lane.name for features, lane in listed(BASE) if "iommu" in features}
     every_lane = {lane: devices if lane in with_device else every for lane in lanes}
     if not devices and set(lanes) <= with_device:
         fail(2, f"irq_test of {BASE} takes no device: LANES={' '.join(lanes)} has no test")
@@ -274,7 +274,7 @@ def main() -> int:
     if no_build := BASE.why("No-build"):
         what["no build"] = f"{' '.join(no_build)} (patches/{BASE}/base says why)"
     policy = costs.Policy(TOP / "ci" / "run" / "costs")
-    avic = [name for name, _, *parameters in entries("run/lanes") if "avic=1" in parameters]
+    avic = [lane.name for _, lane in listed(BASE) if lane.avic]
     found = results.Suite(what, base, stack, [], [])
     first = results.judge_suite(found, BASE.name, avic, policy)
     found.again = suite.second_look(first)

@@ -5,7 +5,8 @@
   OUT      an existing folder; gets ktap and console
   QEMU=    another qemu-system-x86_64 than the one that ci/emulator/build prints
   CPU=     another CPU; by default EPYC,+svm,+npt and the features that the plan
-           names.  Its word "iommu" stands for an IOMMU and a network card to assign
+           names.  Its word "iommu" stands for an IOMMU and a network card to assign,
+           and "zen4" for EPYC-Genoa in EPYC's place
   BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine)
   GRACE_SECONDS=  how long the guest may take to end a test that timed out (60)
 
@@ -31,7 +32,10 @@ from avic.process import unwind_on_signals
 BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 120)
 GRACE_SECONDS = int(os.environ.get("GRACE_SECONDS") or plans.GRACE_SECONDS)
 
-# Words of the plan's machine line that are not CPU features, and QEMU's options for them.
+# Words of the plan's machine line that are CPU models; without one it is EPYC, a Zen 1.
+MODELS = {"zen4": "EPYC-Genoa"}
+
+# Words that are not CPU features, and QEMU's options for them.
 DEVICES = {
     # The IOMMU posts interrupts of devices to guests with AVIC; Linux wants the
     # SMBus to remap interrupts; igb and edu are for VFIO.
@@ -47,13 +51,14 @@ DEVICES = {
 def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
     """The command line of the emulated machine."""
     words = Plan.read((bundle / "plan").read_text()).machine
-    features = ["+svm", "+npt", *(f"+{word}" for word in words if word not in DEVICES)]
+    model = next((MODELS[word] for word in words if word in MODELS), "EPYC")
+    features = ["+svm", "+npt", *(f"+{word}" for word in words if word not in {*DEVICES, *MODELS})]
     devices = [option for word in words for option in DEVICES.get(word, [])]
     return [
         qemu,
         "-accel", "tcg,thread=multi",
         "-machine", "q35",
-        "-cpu", os.environ.get("CPU") or ",".join(["EPYC", *features]),
+        "-cpu", os.environ.get("CPU") or ",".join([model, *features]),
         # Two sockets for the two nodes, or the kernel warns at boot.
         "-smp", "2,sockets=2",
         "-m", "4G",
