@@ -67,9 +67,10 @@ private_apt() {
 # newest PACKAGE RANGE: its newest version within the range, nothing if there is none.
 newest() {
 	private_apt apt-cache madison "$1" |
-		awk -F '|' -v range="$2" '
+		awk -F '|' '
 			{ gsub(/ /, "") }
-			$2 ~ "^" range && $3 ~ /Packages$/ { print $2 }' |
+			$3 ~ /Packages$/ { print $2 }' |
+		within "$2" |
 		sort --version-sort --unique |
 		tail --lines=1
 }

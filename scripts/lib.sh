@@ -128,6 +128,22 @@ base_field() {
 	sed --quiet "s/^$1: *//p" "$base_file"
 }
 
+# within RANGE: of the versions on stdin, one a line, those that a base's Range means.
+# 6.12.* is any point release, 6.18.34- is 6.18.34 and every later one of 6.18.
+within() {
+	local version first=${1%-}
+	while read -r version; do
+		if [[ $1 == "$first" ]]; then
+			# shellcheck disable=SC2053 # the range is a pattern
+			[[ $version == $1 ]] || continue
+		else
+			[[ $version == "${first%.*}".* ]] || continue
+			printf '%s\n' "$first" "$version" | sort --version-sort --check=quiet || continue
+		fi
+		printf '%s\n' "$version"
+	done
+}
+
 # A file or folder is either complete or not there.  It is made under a temporary
 # name, listed here, and renamed at the end.  If the script ends before that, the
 # temporary one is removed.

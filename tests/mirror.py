@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A toy Debian mirror on loopback: signed, and it can break connections on purpose."""
+"""A toy Debian mirror and a toy kernel.org on loopback: signed, and they can break connections on purpose."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Key:
         self.keyring = self.home / "keyring.gpg"
         self.gpg("--quick-generate-key", "toy@localhost")
         self.gpg("--output", self.keyring, "--export")
+        listed = subprocess.check_output(["gpg", "--show-keys", "--with-colons", self.keyring], text=True)
+        self.fingerprint = re.search(r"^fpr:+(\w+):", listed, re.MULTILINE)[1]
 
     def gpg(self, *args: str | Path) -> None:
         run("gpg", "--homedir", self.home, "--batch", "--quiet", "--passphrase", "", *args)
@@ -37,16 +39,16 @@ class Key:
         shutil.rmtree(self.home)
 
 
-class Mirror:
-    """Serves linux-source-toy from a tree; each of `cuts` ends one .deb request after so many bytes."""
+class Server:
+    """Serves self.www; each of `cuts` ends one request for a package or tarball after so many bytes."""
 
-    def __init__(self, root: Path, tree: Path, key: Key) -> None:
+    LARGE = (".deb", ".xz")
+
+    def __init__(self, root: Path, key: Key) -> None:
         self.www = root / "www"
         self.key = key
         self.cuts: list[int] = []
         self.ranges: list[str] = []
-        self.packages: list[str] = []
-        self.add("1.0-1", tree)
         outer = self
 
         class Handler(http.server.SimpleHTTPRequestHandler):
@@ -61,7 +63,7 @@ class Mirror:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-        self.uri = f"http://127.0.0.1:{self.server.server_port}/debian"
+        self.uri = f"http://127.0.0.1:{self.server.server_port}"
 
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
         """One GET, with ranges, and a broken connection if the test wants one."""
@@ -73,7 +75,7 @@ class Mirror:
         start = 0
         if match := re.match(r"bytes=(\d+)-", request.headers.get("Range") or ""):
             start = int(match[1])
-            if path.suffix == ".deb":
+            if path.suffix in self.LARGE:
                 self.ranges.append(match[0])
             request.send_response(206)
             request.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
@@ -84,13 +86,27 @@ class Mirror:
         request.send_header("Last-Modified", "Fri, 20 Nov 2026 00:00:00 GMT")
         request.end_headers()
         body = data[start:]
-        if path.suffix == ".deb" and self.cuts:
+        if path.suffix in self.LARGE and self.cuts:
             body = body[: self.cuts.pop()]
             request.close_connection = True
         try:
             request.wfile.write(body)
         except ConnectionError:
             pass
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Mirror(Server):
+    """Debian, with linux-source-toy from a tree."""
+
+    def __init__(self, root: Path, tree: Path, key: Key) -> None:
+        super().__init__(root, key)
+        self.uri += "/debian"
+        self.packages: list[str] = []
+        self.add("1.0-1", tree)
 
     def add(self, version: str, tree: Path) -> None:
         """Publish tree as linux-source-toy of a version."""
@@ -134,6 +150,30 @@ class Mirror:
         (suite / "InRelease").unlink(missing_ok=True)
         self.key.gpg("--clearsign", "--output", suite / "InRelease", suite / "Release")
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+
+class KernelOrg(Server):
+    """kernel.org, with releases of a tree: tarball, signature of what is in it, and list."""
+
+    def __init__(self, root: Path, tree: Path, key: Key) -> None:
+        super().__init__(root, key)
+        self.folder = self.www / "v1.x"
+        self.folder.mkdir(parents=True)
+        self.source = f"{self.uri}/v1.x/linux-*.tar.xz"
+        self.add("1.0.1", tree)
+
+    def add(self, version: str, tree: Path, inside: str = "", signer: Key | None = None) -> None:
+        """Publish tree as a release; inside: the folder in its tarball, if it is not linux-VERSION."""
+        tar = self.folder / f"linux-{version}.tar"
+        run("tar", "--create", f"--file={tar}", "--exclude=.git", f"--directory={tree.parent}",
+            f"--transform=s,^{tree.name},{inside or f'linux-{version}'},", tree.name)  # fmt: skip
+        (signer or self.key).gpg("--armor", "--detach-sign", "--output", f"{tar}.sign", tar)
+        run("xz", "-0", tar)
+        self.publish()
+
+    def publish(self) -> None:
+        """Write the list.  kernel.org signs it; scripts/fetch trusts the tarballs' signatures."""
+        lines = ["-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n"]
+        for path in sorted(self.folder.glob("*.tar.xz")):
+            lines.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
+        lines.append(f"{'0' * 64}  linux-1.0.tar.xz.old\n{'1' * 64}  patch-1.0.1.xz")
+        (self.folder / "sha256sums.asc").write_text("\n".join(lines) + "\n")

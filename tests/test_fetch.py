@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from mirror import Key, Mirror
+from mirror import KernelOrg, Key, Mirror
 from toy import Toy, edit, git
 
 
@@ -34,8 +34,10 @@ class FetchTree(Toy):
         self.assertFalse((self.cache / "base").exists())
 
 
-class FetchDebian(Toy):
-    """Like a machine whose apt knows one mirror, the toy one."""
+class Fetched(Toy):
+    """What holds of a base wherever it comes from; `name` is in its commit's subject."""
+
+    name = "linux"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -47,6 +49,27 @@ class FetchDebian(Toy):
         # Something that takes a moment to unpack and does not compress away.
         noise = random.Random(1).randbytes(4 << 20)
         (self.tree / "noise").write_bytes(noise)
+
+    def check(self, folder: str, version: str) -> None:
+        repo = Path(folder.strip())
+        self.assertEqual(repo.name, version)
+        self.assertEqual(git(repo, "log", "--format=%s", "base"), f"{self.name} {version}")
+        self.assertEqual(git(repo, "status", "--porcelain"), "")
+        self.assertEqual((repo / "noise").stat().st_size, 4 << 20)
+
+    def nothing_half_written(self) -> None:
+        for repo in self.cache.glob("base/toy/[0-9]*"):
+            self.check(str(repo), repo.name)
+        self.assertEqual(list(self.cache.glob("base/toy/.new*")), [])
+
+
+class FetchDebian(Fetched):
+    """Like a machine whose apt knows one mirror, the toy one."""
+
+    name = "linux-source-toy"
+
+    def setUp(self) -> None:
+        super().setUp()
         self.mirror = Mirror(self.root, self.tree, self.key)
         self.addCleanup(self.mirror.close)
         self.env = {"BASE": "toy", "TREE": "", "AVIC_CACHE": str(self.cache)}
@@ -63,18 +86,6 @@ class FetchDebian(Toy):
             f'Dir::State::Lists "{apt}/lists";\nAcquire::Retries "0";\n'
         )
         self.env["APT_CONFIG"] = str(apt / "apt.conf")
-
-    def check(self, folder: str, version: str) -> None:
-        repo = Path(folder.strip())
-        self.assertEqual(repo.name, version)
-        self.assertEqual(git(repo, "log", "--format=%s", "base"), f"linux-source-toy {version}")
-        self.assertEqual(git(repo, "status", "--porcelain"), "")
-        self.assertEqual((repo / "noise").stat().st_size, 4 << 20)
-
-    def nothing_half_written(self) -> None:
-        for repo in self.cache.glob("base/toy/[0-9]*"):
-            self.check(str(repo), repo.name)
-        self.assertEqual(list(self.cache.glob("base/toy/.new*")), [])
 
     def test_base_from_debian(self) -> None:
         self.check(self.script("fetch").stdout, "1.0-1")
@@ -203,3 +214,126 @@ class FetchDebian(Toy):
             self.nothing_half_written()
         self.assertGreater(cut, 4, "no run was cut short: the test showed nothing")
         self.check(self.script("fetch").stdout, "1.0-1")
+
+
+class FetchKernelOrg(Fetched):
+    """A base without a Debian package."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.org = KernelOrg(self.root, self.tree, self.key)
+        self.addCleanup(self.org.close)
+        self.env = {"BASE": "toy", "TREE": "", "AVIC_CACHE": str(self.cache), "HOME": str(self.root)}
+        self.keys = self.project / "ci/keys"
+        self.keys.mkdir(parents=True)
+        self.base_file(self.trust(self.key))
+
+    def trust(self, key: Key) -> str:
+        """Put a key into ci/keys; returns its name."""
+        key.gpg("--armor", "--output", self.keys / f"{key.fingerprint}.asc", "--export")
+        return key.fingerprint
+
+    def base_file(self, key: str, allowed: str = "1.0.1-", source: str = "") -> None:
+        (self.patches / "base").write_text(f"Source: {source or self.org.source}\nKey: {key}\nRange: {allowed}\n")
+
+    def test_base_from_kernel_org(self) -> None:
+        self.check(self.script("fetch").stdout, "1.0.1")
+        self.assertEqual(list(self.cache.glob("kernel.org/toy/*.tar*")), [], "the tarball is still there")
+
+    def test_second_time_needs_no_network(self) -> None:
+        self.script("fetch")
+        self.org.close()
+        self.check(self.script("fetch").stdout, "1.0.1")
+
+    def test_newest_in_range(self) -> None:
+        for version in ("1.0.9", "1.0.10", "1.1.20"):
+            self.org.add(version, self.tree)
+        self.check(self.script("fetch").stdout, "1.0.10")
+
+    def test_update_takes_a_newer_point_release(self) -> None:
+        self.script("fetch")
+        self.org.add("1.0.2", self.tree)
+        self.check(self.script("fetch").stdout, "1.0.1")
+        self.check(self.script("fetch", UPDATE="1").stdout, "1.0.2")
+
+    def test_too_old_for_the_stack(self) -> None:
+        self.base_file(self.key.fingerprint, "1.0.2-")
+        self.refused("fetch", 1, "no 1.0.2- where", "TREE=")
+
+    def test_no_network(self) -> None:
+        self.base_file(self.key.fingerprint, source="http://127.0.0.1:9/v1.x/linux-*.tar.xz")
+        self.refused("fetch", 1, "the source of toy can't be had from 127.0.0.1:9", "TREE=")
+        self.nothing_half_written()
+
+    def test_signed_by_another(self) -> None:
+        other = Key()
+        self.addCleanup(other.close)
+        self.org.add("1.0.2", self.tree, signer=other)
+        self.refused("fetch", 1, f"linux-1.0.2.tar.xz is not what the key {self.key.fingerprint} signed")
+        self.nothing_half_written()
+        self.trust(other)
+        self.refused("fetch", 1, "is not what the key")
+        self.base_file(other.fingerprint)
+        self.check(self.script("fetch").stdout, "1.0.2")
+
+    def test_a_key_of_another_name(self) -> None:
+        """The name in the base's file is a fingerprint, and not just a file's name."""
+        other = Key()
+        self.addCleanup(other.close)
+        self.org.add("1.0.2", self.tree, signer=other)
+        self.trust(other)
+        named = self.keys / f"{self.key.fingerprint}.asc"
+        named.write_bytes((self.keys / f"{other.fingerprint}.asc").read_bytes())
+        self.refused("fetch", 1, "is not what the key")
+
+    def test_no_such_key(self) -> None:
+        self.base_file("0" * 40)
+        self.refused("fetch", 1, f"no key ci/keys/{'0' * 40}.asc")
+
+    def test_tarball_is_not_what_was_signed(self) -> None:
+        tar = self.org.folder / "linux-1.0.1.tar"
+        (self.tree / "noise").write_bytes(b"x" * (4 << 20))
+        signature = Path(f"{tar}.sign").read_bytes()
+        for suffix in (".sign", ".xz"):
+            Path(f"{tar}{suffix}").unlink()
+        self.org.add("1.0.1", self.tree)
+        Path(f"{tar}.sign").write_bytes(signature)
+        self.refused("fetch", 1, "linux-1.0.1.tar.xz is not what the key")
+        self.nothing_half_written()
+        self.assertEqual(list(self.cache.glob("kernel.org/toy/*.tar*")), [])
+
+    def test_old_release_under_a_new_name(self) -> None:
+        self.org.add("1.0.2", self.tree, inside="linux-1.0.1")
+        self.refused("fetch", 1, "linux-1.0.2.tar.xz is of another version: it has no folder linux-1.0.2")
+        self.nothing_half_written()
+
+    def test_tarball_that_ends_early(self) -> None:
+        """The list knows better; and the list is not needed to know."""
+        tarball = self.org.folder / "linux-1.0.1.tar.xz"
+        tarball.write_bytes(tarball.read_bytes()[: 1 << 20])
+        self.refused("fetch", 1, "download of ", "linux-1.0.1.tar.xz")
+        self.nothing_half_written()
+        self.org.publish()
+        self.refused("fetch", 1, "linux-1.0.1.tar.xz is not what the key")
+        self.nothing_half_written()
+
+    def test_no_signature(self) -> None:
+        (self.org.folder / "linux-1.0.1.tar.sign").unlink()
+        self.refused("fetch", 1, "download of ", "linux-1.0.1.tar.sign")
+        self.nothing_half_written()
+
+    def test_broken_download_resumes(self) -> None:
+        self.org.cuts = [1 << 20] * 4
+        self.refused("fetch", 1, "run again, it resumes")
+        self.nothing_half_written()
+        self.check(self.script("fetch").stdout, "1.0.1")
+        self.assertTrue(self.org.ranges, "it began anew")
+
+    def test_interrupt_at_any_time(self) -> None:
+        cut = 0
+        for moment in self.moments("fetch"):
+            shutil.rmtree(self.cache / "base", ignore_errors=True)
+            cut += self.interrupted("fetch", moment)
+            self.nothing_half_written()
+        self.assertGreater(cut, 4, "no run was cut short: the test showed nothing")
+        self.check(self.script("fetch").stdout, "1.0.1")

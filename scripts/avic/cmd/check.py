@@ -2,7 +2,7 @@
 """check [GATE...]: the gates that a KVM maintainer asks for, at each patch level.
 
   GATE     a name from ci/check/gates, or one of its sets (default: check)
-  BASE=    the stack               TREE=   your own kernel tree instead of Debian's source
+  BASE=    the stack               TREE=   your own kernel tree instead of the base's
   JOBS=N   as many at a time       FULL=1  each gate looks at all it can, on each level;
   RERUN=1  forget what is known            for allmodconfig that is the whole tree
 

@@ -56,7 +56,8 @@ def base_name(repo: Path) -> str:
     subject = git(repo, "log", "-1", "--format=%s", "base").stdout.strip()
     if user_tree():
         return f"{rev(repo, 'base')[:12]} (\"{subject}\")"
-    return f"Debian's {subject} as one commit, as scripts/fetch makes it"
+    whose = "Debian's" if "Package" in BASE.fields else "kernel.org's"
+    return f"{whose} {subject} as one commit, as scripts/fetch makes it"
 
 
 def cover_text(repo: Path, cover: Cover, links: dict[int, str] | None = None) -> str:

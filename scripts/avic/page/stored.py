@@ -193,7 +193,7 @@ class Shown:
 
     @property
     def version(self) -> str:
-        """Debian's version of the base, as far as it was run."""
+        """The version of the base that was run, '' if none was."""
         named = re.search(r"\((.+)\)", self.run.what["base"]) if self.run else None
         return named[1] if named else ""
 
