@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The pipeline on the real v6.12: apply, round trip, build, boot, and what each change does.
+"""The pipeline on the real v6.12: build, boot, and what each change does.
 
 Uses the same cache as `make run`, i.e. what is there is not built again.
 """
@@ -22,53 +22,7 @@ SUBSET = "xapic_ipi_test xapic_state_test set_boot_cpu_id svm_int_ctl_test recal
 
 
 class Pipeline(Machine):
-    def touched(self, *options: str) -> list[str]:
-        return sh("git", "-C", self.repo, "diff", "--name-only", *options, "base", "stack").split()
-
-    # Apply and round trip.
-
-    def test_1_git_am_takes_the_files_as_they_are(self) -> None:
-        tree = self.scratch() / "tree"
-        sh("git", "-C", self.repo, "worktree", "add", "--no-checkout", "--detach", tree, "base")
-        try:
-            sh("git", "-C", tree, "read-tree", "HEAD")
-            sh("git", "-C", tree, "-c", "user.name=t", "-c", "user.email=t@localhost",
-               "am", "--quiet", *sorted(PATCHES.glob("*.patch")))  # fmt: skip
-            self.assertEqual(
-                sh("git", "-C", tree, "rev-parse", "HEAD^{tree}"),
-                sh("git", "-C", self.repo, "rev-parse", "stack^{tree}"),
-            )
-        finally:
-            sh("git", "-C", self.repo, "worktree", "remove", "--force", tree)
-
-    def test_1_quilt_takes_them_without_fuzz(self) -> None:
-        tree = self.scratch()
-        archive = ["git", "-C", self.repo, "archive", "--format=tar"]
-        subprocess.run(
-            ["tar", "--extract", f"--directory={tree}"],
-            input=subprocess.check_output([*archive, "base", *self.touched("--diff-filter=MD")]),
-            check=True,
-        )
-        sh("quilt", "push", "-a", "--fuzz=0", cwd=tree, QUILT_PATCHES=str(PATCHES))
-        for name in self.touched():
-            with self.subTest(name):
-                self.assertEqual(
-                    (tree / name).read_text(),
-                    subprocess.check_output(
-                        ["git", "-C", self.repo, "show", f"stack:{name}"], text=True
-                    ),
-                )
-
-    def test_1_refresh_changes_nothing(self) -> None:
-        before = {path.name: path.read_bytes() for path in PATCHES.iterdir()}
-        out = sh(TOP / "scripts/refresh")
-        self.assertEqual(out, f"{len(list(PATCHES.glob('*.patch')))} patches in patches/v6.12")
-        self.assertEqual({path.name: path.read_bytes() for path in PATCHES.iterdir()}, before)
-
-    def test_1_nobody_signed_off(self) -> None:
-        for path in PATCHES.glob("*.patch"):
-            with self.subTest(path.name):
-                self.assertNotRegex(path.read_text(), r"(?mi)^(signed-off|reviewed|tested|acked)-by:")
+    # Apply; the rest of that is in pipeline_bases.py.
 
     def test_1_top_level_series_is_the_default_base(self) -> None:
         self.assertEqual((TOP / "series").resolve(), PATCHES / "series")

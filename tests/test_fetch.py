@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,10 @@ import unittest
 from pathlib import Path
 
 from mirror import KernelOrg, Key, Mirror
+from project import TOP
 from toy import Toy, edit, git
+
+from avic.base import Base
 
 
 class FetchTree(Toy):
@@ -128,6 +132,22 @@ class FetchDebian(Fetched):
         self.assertNotIn("moved:", self.script("moved").stdout)
         edit(self.patches / "base", "Range: 1.5", "Range: 1.7")
         self.assertIn("gone: Debian has no linux-source-1.5 1.7.* any more", self.script("moved", 1).stdout)
+
+    def test_what_moved_at_kernel_org(self) -> None:
+        org = KernelOrg(self.root / "org", self.tree, self.key)
+        other = self.patches.parent / "v1.0"
+        other.mkdir()
+        (other / "base").write_text(f"Source: {org.source}\nRange: 1.0.1-\nTested: 1.0.1\n")
+        rows = [" ".join(line.split()) for line in self.script("moved").stdout.splitlines()]
+        self.assertEqual(rows, ["base tested newest", "toy - 1.0-1 moved: make run BASE=toy UPDATE=1", "v1.0 1.0.1 1.0.1"])
+        org.add("1.0.2", self.tree)
+        self.assertIn("1.0.2                moved: make run BASE=v1.0 UPDATE=1", self.script("moved").stdout)
+        edit(other / "base", "Range: 1.0.1-", "Range: 1.0.3-")
+        self.assertIn("gone: kernel.org has no 1.0.3- any more", self.script("moved", 1).stdout)
+        org.close()
+        said = self.script("moved", 1)
+        self.assertIn("the source of v1.0 can't be had from 127.0.0.1", said.stderr)
+        self.assertIn("not known: see above", said.stdout)
 
     def test_none_in_range(self) -> None:
         edit(self.patches / "base", "Range: 1.*", "Range: 3.*")
@@ -337,3 +357,14 @@ class FetchKernelOrg(Fetched):
             self.nothing_half_written()
         self.assertGreater(cut, 4, "no run was cut short: the test showed nothing")
         self.check(self.script("fetch").stdout, "1.0.1")
+
+    def test_keys_are_what_their_names_say(self) -> None:
+        found = sorted((TOP / "ci/keys").iterdir())
+        named = {base.fields["Key"][0] for base in Base.every() if "Key" in base.fields}
+        self.assertEqual({path.stem for path in found}, named)
+        for path in found:
+            shown = subprocess.run(
+                ["gpg", "--homedir", self.key.home, "--show-keys", "--with-colons", path],
+                stdout=subprocess.PIPE, text=True, check=True,
+            ).stdout  # fmt: skip
+            self.assertEqual(re.findall(r"^pub:.*\nfpr:+(\w+):", shown, re.MULTILINE), [path.stem])
