@@ -160,7 +160,7 @@ class Suite:
     def __init__(self, repo: Path, images: dict[str, Path], tests: dict[str, list[Test]]) -> None:
         """images: of each level.  tests: of each lane."""
         self.images, self.tests = images, tests
-        self.reasons = costs.inhibits(repo, "base")
+        self.reasons = costs.inhibits(repo, "stack")
         self.logs: dict[str, Path] = {}  # LEVEL.MACHINE -> the folder of its run
 
     def run(self, tests: dict[str, list[Test]], suffix: str = "") -> list[Level]:
