@@ -126,7 +126,7 @@ class Together(unittest.TestCase):
         self.assertEqual(found, [("F2", 1, 2)])
 
     def test_they_have_one_case(self) -> None:
-        levels = {n: evidence.Level(Path("modules"), Path("k")) for n in range(4)}
+        levels = {n: evidence.Built(Path("modules"), Path("k")) for n in range(4)}
         these = rows(self.LINE, ["fix-one", "plain", "fix-two"])
         found = evidence.boots(these, kind(levels, {n: n for n in range(4)}))
         self.assertEqual([(boot.name, [*boot.cases]) for boot in found], [("before-fix-one", [0]), ("after-0", [3])])
@@ -152,7 +152,7 @@ class Told(unittest.TestCase):
 class Boots(unittest.TestCase):
     def boots(self, stands: dict[int, int], kernels: str = "bbbss") -> dict[str, dict[int, list[str]]]:
         levels = {
-            n: evidence.Level(Path("modules"), Path(kernel)) for n, kernel in enumerate(kernels)
+            n: evidence.Built(Path("modules"), Path(kernel)) for n, kernel in enumerate(kernels)
         }
         return {
             boot.name: {n: [row.proof.id for row in each] for n, each in boot.cases.items()}

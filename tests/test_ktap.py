@@ -13,7 +13,7 @@ from pathlib import Path
 from project import TOP
 from avic import costs, ktap, results, summary
 from avic.ktap import Result, SplatRules, read_ktap, worse
-from avic.results import Level
+from avic.results import Column
 
 RULES = SplatRules.read(TOP / "ci/run/splats")
 PLAN = {"l": ["before", "bad", "after"]}
@@ -256,8 +256,8 @@ class Report(unittest.TestCase):
             (root / name).write_text("")
         (root / "costs").write_text(policy)
         suite = results.Suite(
-            {"base": "v"}, Level("base", base, ["m"]), Level("stack", stack, ["m"]),
-            [Level("again", results) for results in again], [],
+            {"base": "v"}, Column("base", base, ["m"]), Column("stack", stack, ["m"]),
+            [Column("again", results) for results in again], [],
         )  # fmt: skip
         suite.judgements = results.judge_suite(suite, "v9", ["avic=1"], costs.Policy(root / "costs"))
         suite.judgements += judgements

@@ -63,8 +63,8 @@ def read_kept(kind: type[Kept], path: Path) -> Kept | None:
 
 
 @dataclass
-class Level:
-    """One level's runs in the suite."""
+class Column:
+    """Results under one name: what a level gave in the suite, or what was judged."""
 
     name: str
     results: list[Result] = field(default_factory=list)
@@ -91,13 +91,13 @@ class Suite:
     """The KVM selftests on base and stack: results.json."""
 
     what: dict[str, str]
-    base: Level
-    stack: Level
-    again: list[Level]  # base and stack once more, for tests that got worse; or none
+    base: Column
+    stack: Column
+    again: list[Column]  # base and stack once more, for tests that got worse; or none
     judgements: list[Judgement]
 
     @property
-    def levels(self) -> list[Level]:
+    def levels(self) -> list[Column]:
         return [self.base, self.stack]
 
     @classmethod
@@ -208,7 +208,7 @@ class BothFlips:
 # The judge.
 
 
-def seen_again(again: list[Level], lane: str, test: str) -> list[list[str]]:
+def seen_again(again: list[Column], lane: str, test: str) -> list[list[str]]:
     """What base and stack gave for a test when it was run again, if it was."""
     return [
         [r.status for r in level.results if r.lane == lane and r.name.partition("@")[0] == test]
@@ -229,7 +229,7 @@ def unsteady(status: str, again: list[list[str]]) -> bool:
     return base >= stack
 
 
-def lost(levels: Iterable[Level]) -> list[Judgement]:
+def lost(levels: Iterable[Column]) -> list[Judgement]:
     """Levels on which some tests have no result, and why."""
     found = []
     for level in levels:
@@ -259,7 +259,7 @@ def plain(note: str) -> str:
     return re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", "N", note)
 
 
-def shows_nothing(stack: Level, avic: Iterable[str]) -> list[Judgement]:
+def shows_nothing(stack: Column, avic: Iterable[str]) -> list[Judgement]:
     """Lanes in which no test passed, or AVIC was never active though it has to be on."""
     found = []
     for lane in dict.fromkeys(r.lane for r in stack.results):

@@ -12,10 +12,10 @@ from pathlib import Path
 from avic import ktap, results
 from avic.machine import copy_logs
 from avic.process import replaced
-from avic.results import Judgement, Level, Suite
+from avic.results import Judgement, Column, Suite
 
 
-def table(levels: list[Level]) -> list[str]:
+def table(levels: list[Column]) -> list[str]:
     """Totals by lane and level."""
     shown = ["pass", "skip", "fail", "timeout", "splat"]
     rest = [status for status in ktap.STATUSES if status not in shown]
@@ -37,7 +37,7 @@ def table(levels: list[Level]) -> list[str]:
     ]
 
 
-def costs(level: Level) -> list[str]:
+def costs(level: Column) -> list[str]:
     """Each lane's time relative to the first lane's, over the tests that pass in both."""
     seconds: dict[str, dict[str, int]] = {}
     for result in level.results:
@@ -70,12 +70,12 @@ def summary(suite: Suite, evidence: list[str]) -> str:
     return "\n".join([*lines, verdict(suite)]) + "\n"
 
 
-def junit(levels: list[Level], judgements: Iterable[Judgement] | None = None) -> bytes:
+def junit(levels: list[Column], judgements: Iterable[Judgement] | None = None) -> bytes:
     """All results as JUnit, a failure that the base has too as skipped; and the verdict, if there is one."""
     root = ET.Element("testsuites")
     add_suites(root, levels)
     if judgements is not None:
-        add_suites(root, [Level("judge", results.as_results(judgements))])
+        add_suites(root, [Column("judge", results.as_results(judgements))])
     return xml(root)
 
 
@@ -92,7 +92,7 @@ def xml_text(text: str) -> str:
     return "\n".join(ktap.printable(line) for line in text.split("\n"))
 
 
-def add_suites(root: ET.Element, levels: list[Level], prefix: str = "") -> None:
+def add_suites(root: ET.Element, levels: list[Column], prefix: str = "") -> None:
     """A suite for each lane of each level; a failure that the first level has too counts as known."""
     before = {(r.lane, r.name): r.status for r in levels[0].results} if levels[1:] else {}
     for level in levels:

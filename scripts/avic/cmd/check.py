@@ -38,7 +38,7 @@ from avic.kbuild import Build, CouldNot, Tools
 from avic.ktap import Result
 from avic.patch import Patch, read_series
 from avic.process import fail, replaced, say, scratch, unwind_on_signals
-from avic.results import Level as Column
+from avic.results import Column
 from avic.summary import junit
 from avic.tables import read_table
 from avic.tree import locked, rev, unpack
@@ -446,7 +446,7 @@ TELLS = ", by this patch or one before it: FULL=1 tells which"
 TREELESS = ("apply", "rules", "spatch")
 
 
-class Run:
+class Verdicts:
     """All gates on all levels, and their verdicts."""
 
     def __init__(self, check: Check, gates: list[Gate]) -> None:
@@ -616,8 +616,8 @@ def main() -> int:
     begin = time.monotonic()
     check = Check(BASE.tree("fetch"))
     with check.tree.alone():
-        run = Run(check, gates)
-        run.run()
-        status, folder = run.report(asked, time.monotonic() - begin)
+        verdicts = Verdicts(check, gates)
+        verdicts.run()
+        status, folder = verdicts.report(asked, time.monotonic() - begin)
     print((folder / "summary.txt").read_text(), end="")
     return status

@@ -49,7 +49,7 @@ OF_MODULES = re.compile(
 
 
 @dataclass
-class Level:
+class Built:
     """The base with some of its patches: modules, and the kernel that they are for."""
 
     modules: Path
@@ -129,7 +129,7 @@ def parts_of(variant: str) -> tuple[list[str], str]:
     return ["emulator", variant], ""
 
 
-def build_levels(repo: Path, variant: str, first: int) -> dict[int, Level]:
+def build_levels(repo: Path, variant: str, first: int) -> dict[int, Built]:
     """Modules and kernel of each level from the first on; exits if one does not build."""
     kernel, diff = parts_of(variant)
 
@@ -152,12 +152,12 @@ def build_levels(repo: Path, variant: str, first: int) -> dict[int, Level]:
         if not same:
             images[commit] = image(str(number) if number else "base")
             same = [images[commit]]
-        levels[number] = Level(modules, same[0] / "bzImage")
+        levels[number] = Built(modules, same[0] / "bzImage")
     builder.prune()
     return levels
 
 
-def distinct(levels: dict[int, Level]) -> dict[int, int]:
+def distinct(levels: dict[int, Built]) -> dict[int, int]:
     """Level -> the first level with the same modules and kernel, which stands for it."""
     first: dict[tuple[bytes, ...], int] = {}
     stands = {}
@@ -175,7 +175,7 @@ class Kind:
     variant: str
     machine: str
     selftests: Path
-    levels: dict[int, Level]
+    levels: dict[int, Built]
     stands: dict[int, int]  # see distinct()
 
     @property

@@ -41,7 +41,7 @@ from avic.cmd import evidence, flips
 from avic.machine import RUNNER, Run, kept, made_with, need_qemu
 from avic.plan import Lane, Plan, Test, listed
 from avic.process import BEGIN, fail, say, script, unwind_on_signals
-from avic.results import Judgement, Level
+from avic.results import Judgement, Column
 from avic.tables import entries
 
 FULL = bool(os.environ.get("FULL"))
@@ -163,10 +163,10 @@ class Suite:
         self.reasons = costs.inhibits(repo, "stack")
         self.logs: dict[str, Path] = {}  # LEVEL.MACHINE -> the folder of its run
 
-    def run(self, tests: dict[str, list[Test]], suffix: str = "") -> list[Level]:
+    def run(self, tests: dict[str, list[Test]], suffix: str = "") -> list[Column]:
         """Run these tests of each lane on both levels, and prove the passes."""
         aside = CACHE / "run" / f".new.{os.getpid()}"
-        levels = {level: Level(level) for level in self.images}
+        levels = {level: Column(level) for level in self.images}
         runs: dict[str, Run] = {}
         try:
             for features, lanes in machines().items():
@@ -191,7 +191,7 @@ class Suite:
                 run.stop()
             shutil.rmtree(aside, ignore_errors=True)
 
-    def take(self, level: Level, run: Run, machine: str) -> None:
+    def take(self, level: Column, run: Run, machine: str) -> None:
         """Wait for a machine, and add its results to its level."""
         folder = run.finish()
         wants = {test.name: test.wants for test in run.plan.tests}
@@ -205,7 +205,7 @@ class Suite:
         level.reused = max(level.reused, run.reused)
         self.logs[f"{level.name}.{machine}"] = folder
 
-    def second_look(self, found: list[Judgement]) -> list[Level]:
+    def second_look(self, found: list[Judgement]) -> list[Column]:
         """Tests that got worse or costlier on the stack, AGAIN times more on both levels.
 
         Only for a plain failure, a time-out or a cost: a splat, a hang or a panic counts

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from avic import summary
 from avic.ktap import Result
 from avic.page.stored import Page
-from avic.results import Case, Level, as_results
+from avic.results import Case, Column, as_results
 
 # Statuses for which KTAP has a directive.
 DIRECTIVES = {"skip": "SKIP", "timeout": "TIMEOUT", "error": "ERROR"}
@@ -61,8 +61,8 @@ def junit(page: Page) -> bytes:
         if base.run:
             summary.add_suites(root, base.run.levels, f"{base.id}.")
         if base.run or base.evidence:
-            summary.add_suites(root, [Level("judge", as_results(base.judgements))], f"{base.id}.")
+            summary.add_suites(root, [Column("judge", as_results(base.judgements))], f"{base.id}.")
         if base.evidence:
             results = [of_case(case) for case in base.evidence.cases]
-            summary.add_suites(root, [Level("evidence", results)], f"{base.id}.")
+            summary.add_suites(root, [Column("evidence", results)], f"{base.id}.")
     return summary.xml(root)

@@ -21,7 +21,7 @@ from avic.patch import read_patch
 from avic.process import fail
 from avic.proof import load_proofs
 from avic.results import (
-    BothFlips, Case, Evidence, Flips, Judgement, Level, Suite, judge_evidence,
+    BothFlips, Case, Evidence, Flips, Judgement, Column, Suite, judge_evidence,
     judge_flips, red, seen_again,
 )  # fmt: skip
 from avic.tables import read_table
@@ -30,7 +30,7 @@ from avic.tables import read_table
 BANNER = re.compile(r"Linux version .*")
 
 
-class Run:
+class ShownSuite:
     """The suite of a base, as the page shows it."""
 
     def __init__(self, suite: Suite) -> None:
@@ -51,7 +51,7 @@ class Run:
         """How long the lanes took, in words."""
         return [line for level in self.levels for line in summary.costs(level)]
 
-    def counts(self, level: Level, lane: str) -> dict[str, int]:
+    def counts(self, level: Column, lane: str) -> dict[str, int]:
         """Status -> results, of a level in a lane; statuses without any are left out."""
         return ktap.count([r for r in level.results if r.lane == lane])
 
@@ -91,7 +91,7 @@ class Run:
 class Row:
     """A test in a lane, on both levels; a level that does not have it has None."""
 
-    run: Run
+    run: ShownSuite
     lane: str
     name: str
     base: Result | None
@@ -160,7 +160,7 @@ class Shown:
     base: Base
     runner: str
     folders: dict[str, Path]  # report, evidence, flips
-    run: Run | None
+    run: ShownSuite | None
     evidence: Evidence | None
     both_flips: BothFlips | None
     argued: dict[str, str]  # slug -> why there is nothing to show for it
@@ -329,7 +329,7 @@ def read_shown(base: Base, runner: str, cache: Path, argued: dict[str, str]) -> 
         flips = BothFlips.read(folders["flips"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={base}")
-    return Shown(base, runner, folders, Run(suite) if suite else None, evidence, flips, argued)
+    return Shown(base, runner, folders, ShownSuite(suite) if suite else None, evidence, flips, argued)
 
 
 def read(top: Path, cache: Path) -> Page:
