@@ -175,6 +175,13 @@ class Damage(unittest.TestCase):
         ):
             self.assertEqual(self.read(text).get("(lane)"), status)
 
+    def test_a_taint_counts_once(self) -> None:
+        """A report of KASAN taints the kernel as well, and it stays tainted: that is no second splat."""
+        text = (TOP / "tests/captured/kasan.ktap").read_text()
+        (result,) = read_ktap(text, {"level-2": ["irq_test:-d,DEVICE,-k,100"]}, RULES)
+        self.assertEqual((result.name, result.status), ("irq_test:-d,DEVICE,-k,100", "splat"))
+        self.assertIn("BUG: KASAN: slab-use-after-free in kvm_vcpu_wake_up", result.note)
+
     def test_a_taint_is_a_splat(self) -> None:
         """Also where no line of the kernel's log says anything."""
         for taint, status in ((512, "splat"), (4096, "fail")):

@@ -247,7 +247,8 @@ class Reader:
             self.failed += failed
         elif not name.startswith("(") or results:
             result.status, result.note = "error", DAMAGED
-        if splat := self.rules.find(result.kernel) or self.tainted(lines):
+        taint = self.tainted(lines)
+        if splat := self.rules.find(result.kernel) or taint:
             result.status, result.note = "splat", splat
         if not name.startswith("(") or result.status != "pass":
             self.note(result)
