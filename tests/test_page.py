@@ -341,10 +341,12 @@ class Words(Page):
         self.assertIn("on v7.3: avic=1 x86/xapic_ipi_test.", self.said)
 
     def test_suite_and_evidence_of_different_stacks(self) -> None:
-        self.change("evidence/v7.3/evidence.json", '"stack": "0a4ab33"', '"stack": "0ddba11"')
-        page = stored.read(self.top("selftest-precreate"), self.cache)
-        self.assertEqual(page.state, "incomplete")
-        self.assertIn("v7.3 (evidence of the suite's stack 0a4ab33)", page.verdict)
+        for kind in ("evidence", "flips"):
+            self.setUp()
+            self.change(f"{kind}/v7.3/{kind}.json", '"stack": "0a4ab33"', '"stack": "0ddba11"')
+            page = stored.read(self.top("selftest-precreate"), self.cache)
+            self.assertEqual(page.state, "incomplete")
+            self.assertIn(f"v7.3 ({kind} of the suite's stack 0a4ab33)", page.verdict)
 
     def test_a_change_without_evidence_is_named(self) -> None:
         page = stored.read(self.top("irqwin-withdrawn", "selftest-precreate"), self.cache)

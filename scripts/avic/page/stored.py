@@ -231,8 +231,9 @@ class Shown:
         if self.evidence:
             unknown = [slug for slug in self.slugs if self.cell(slug).state == "unknown"]
             names += [f"the evidence of {some(unknown)}"] if unknown else []
-        if self.run and self.evidence and self.run.what.get("stack") != self.evidence.what.get("stack"):
-            names.append(f"evidence of the suite's stack {self.run.what.get('stack')}")
+        for name, each in (("evidence", self.evidence), ("flips", self.both_flips)):
+            if self.run and each and self.run.what.get("stack") != each.what.get("stack"):
+                names.append(f"{name} of the suite's stack {self.run.what.get('stack')}")
         return names
 
     @property
