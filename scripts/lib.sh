@@ -129,7 +129,7 @@ base_field() {
 }
 
 # within RANGE: of the versions on stdin, one a line, those that a base's Range means.
-# 6.12.* is any point release, 6.18.34- is 6.18.34 and every later one of 6.18.
+# 6.12.* is any point release, 6.18.39- is 6.18.39 and every later one of 6.18.
 within() {
 	local version first=${1%-}
 	while read -r version; do

@@ -61,5 +61,5 @@ class Emulator(Machine):
         lines = sh(TOP / "scripts/evidence", *sorted(slugs & here)).splitlines()
         self.assertEqual([line for line in lines if "RED" in line], [])
         shown = {line.split()[1] for line in lines if re.search(r"fails at \d+, passes", line)}
-        want = {"physical-id-claim", "irqwin-count", "irqwin-userspace", "irqwin-xen", "irqwin-withdrawn"}
+        want = {"apic-access-page", "physical-id-claim", "irqwin-count", "irqwin-userspace", "irqwin-xen", "irqwin-withdrawn"}
         self.assertEqual(shown, want | {"irqwin-extint-only"})
