@@ -4,6 +4,9 @@
 # What every script here shares: where things are, and how they speak.
 # Results go to stdout (a path, a table), everything else to stderr.
 
+# The caller's options of tar and xz would decide what a base is made of.
+unset TAR_OPTIONS XZ_OPT XZ_DEFAULTS
+
 set -Eeuo pipefail
 shopt -s inherit_errexit
 

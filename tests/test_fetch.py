@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mirror import KernelOrg, Key, Mirror
@@ -280,6 +281,15 @@ class FetchKernelOrg(Fetched):
         self.org.add("1.0.2", self.tree)
         self.check(self.script("fetch").stdout, "1.0.1")
         self.check(self.script("fetch", UPDATE="1").stdout, "1.0.2")
+
+    def test_two_at_once(self) -> None:
+        with ThreadPoolExecutor() as pool:
+            found = {each.stdout for each in pool.map(lambda _: self.script("fetch"), range(3))}
+        (folder,) = found
+        self.check(folder, "1.0.1")
+
+    def test_the_callers_options_of_tar(self) -> None:
+        self.check(self.script("fetch", TAR_OPTIONS="--exclude=noise", XZ_OPT="--memlimit-decompress=1KiB").stdout, "1.0.1")
 
     def test_too_old_for_the_stack(self) -> None:
         self.base_file(self.key.fingerprint, "1.0.2-")

@@ -11,7 +11,7 @@ from project import TOP
 from avic import remote
 from avic.base import Base
 from avic.ktap import Progress, SplatRules, read_ktap
-from avic.plan import Lane, Plan, Test
+from avic.plan import Lane, Plan, Test, listed
 
 CAPTURED = TOP / "tests/captured"
 RULES = SplatRules.read(TOP / "ci/run/splats")
@@ -73,6 +73,9 @@ class Policies(unittest.TestCase):
         self.assertEqual(self.lanes(), [])
 
     def test_lane_without_parameter_where_kvm_decides(self) -> None:
+        """The lanes of each base, by its `Avic-auto`; AVIC is obligatory in `auto`."""
+        auto = {base.name: [lane.avic for _, lane in listed(base) if lane.name == "auto"] for base in Base.every()}
+        self.assertEqual(auto, {"v6.1": [], "v6.12": [], "v6.18": [True], "v7.2": [True], "v7.3": [True]})
         self.assertEqual(self.lanes("avic", "x2avic", base="v7.3"), ["avic=0", "avic=1,x2avic", "auto"])
         self.assertEqual(self.lanes("avic", base="v7.3"), ["avic=1"])
 
