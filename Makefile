@@ -32,7 +32,7 @@ mutants: setup ## deliberate faults in AVIC's code, and which test catches each
 fetch: setup ## a clean base as a git tree; prints its folder
 	@scripts/fetch
 
-moved: setup ## which base there is a newer version of, and which newer kernels Debian has
+moved: setup ## bases that have a newer version, and newer kernels that Debian has
 	@scripts/moved
 
 apply: setup ## the series onto the base, exact; prints the tree's folder

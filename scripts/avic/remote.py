@@ -135,7 +135,7 @@ def sections(ktap: str, lanes: list[str]) -> dict[str, str]:
 
 
 def without_avic(ktap: str, plan: Plan) -> list[str]:
-    """Lanes with avic=1 in which AVIC was not on, by the kernel's log or by the probe.
+    """Lanes in which AVIC had to be on and was not, by the kernel's log or by the probe.
 
     A lane in which no test has finished is not looked at.
     """
