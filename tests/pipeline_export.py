@@ -30,9 +30,12 @@ AMD_IOMMU = {
     "joro@8bytes.org", "suravee.suthikulpanit@amd.com", "vasant.hegde@amd.com", "iommu@lists.linux.dev",
 }  # fmt: skip
 IOMMU = AMD_IOMMU | {"will@kernel.org", "robin.murphy@arm.com"}
+XEN = {"dwmw2@infradead.org", "paul@xen.org"}
 EVERYBODY = {"linux-kernel@vger.kernel.org"}
 # Whom get_maintainer.pl is to name for a file of v7.3, with MAINTAINERS.snippet.
 EXPECTED = {
+    "arch/x86/include/asm/kvm": KVM | X86 | EVERYBODY,
+    "arch/x86/kvm/xen.c": KVM | X86 | XEN | EVERYBODY,
     "arch/x86/kvm/": KVM | X86 | EVERYBODY,
     "drivers/iommu/amd/": IOMMU | EVERYBODY,
     "include/linux/amd-iommu.h": AMD_IOMMU | EVERYBODY,
