@@ -33,6 +33,11 @@ def need_qemu() -> None:
         os.environ["QEMU"] = script(TOP / "ci" / "emulator" / "build")
 
 
+def stack_of(repo: Path) -> str:
+    """The short commit of the stack in a tree: results with different ones do not belong together."""
+    return git(repo, "rev-parse", "--short", "stack").stdout.strip()
+
+
 def made_with() -> dict[str, str]:
     """The exact versions of what a result was made with, beside base and stack."""
     commit = git(TOP, "describe", "--always", "--dirty", check=False).stdout.strip()

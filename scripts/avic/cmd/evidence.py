@@ -31,7 +31,7 @@ from avic.base import BASE, Base
 from avic.build import Images
 from avic.changes import ids, read_changes
 from avic.paths import CACHE, TOP
-from avic.machine import Run, copy_logs, kept, made_with, need_qemu
+from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, replaced, script, unwind_on_signals
@@ -368,7 +368,7 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     if not wanted:
-        what = {"stack": script("git", "-C", repo, "rev-parse", "--short", "stack"), **made_with()}
+        what = {"stack": stack_of(repo), **made_with()}
         store(kept("evidence"), what, rows, stands, ran)
 
 

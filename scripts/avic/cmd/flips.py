@@ -24,9 +24,9 @@ from pathlib import Path
 from avic.paths import CACHE, TOP
 from avic.base import BASE
 from avic.build import Images
-from avic.machine import Run, copy_logs, kept, made_with, need_qemu
+from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.plan import Lane, Plan, Test
-from avic.process import fail, replaced, script, unwind_on_signals
+from avic.process import fail, replaced, unwind_on_signals
 from avic.results import BothFlips, Flips, judge_flips, save
 
 GUEST = TOP / "tests" / "guest"
@@ -95,7 +95,7 @@ def count_flips(repo: Path) -> BothFlips:
                     levels[level] = read_flips(result.log)
                 except ValueError as error:
                     fail(1, f"no flips of the {level}: {error} (log: {folder}/ktap)")
-            what = {"stack": script("git", "-C", repo, "rev-parse", "--short", "stack"), **made_with()}
+            what = {"stack": stack_of(repo), **made_with()}
             what["when"] = (folder / "when").read_text().strip()
             found = BothFlips(what, levels)
             save(new / "flips.json", found)

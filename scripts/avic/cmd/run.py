@@ -38,7 +38,7 @@ from avic.base import BASE
 from avic.paths import CACHE, TOP
 from avic.build import Images
 from avic.cmd import evidence, flips
-from avic.machine import RUNNER, Run, kept, made_with, need_qemu
+from avic.machine import RUNNER, Run, kept, made_with, need_qemu, stack_of
 from avic.plan import Lane, Plan, Test, listed
 from avic.process import BEGIN, fail, say, script, unwind_on_signals
 from avic.results import Judgement, Column
@@ -264,7 +264,7 @@ def main() -> int:
     full = [name for name, seconds, *_ in entries("run/selftests")[1:] if seconds.startswith("full:")]
     what = {
         "base": f"{BASE} ({repo.name})",
-        "stack": script("git", "-C", repo, "rev-parse", "--short", "stack"),
+        "stack": stack_of(repo),
         "runner": f"{RUNNER}: {machine}" if machine else RUNNER,
         "left out": "nothing" if FULL else f"l2/* {' '.join(full)} (FULL=1 runs them)",
         **made_with(),
