@@ -14,7 +14,8 @@ from pathlib import Path
 import test_export
 from machine import TOP, sh
 
-from avic.patch import read_series, substance
+from avic.patch import slug_in, substance
+from avic.series import read_series
 from avic.tree import FORMAT
 
 # The default base, and the one that goes upstream.
@@ -104,7 +105,7 @@ class Export(unittest.TestCase):
             sh("git", "-C", repo, "format-patch", "--quiet", "--no-numbered", *FORMAT,
                f"--output-directory={out}", f"base..{self.done[base]}")  # fmt: skip
             folder = TOP / "patches" / base
-            wanted = [substance((folder / name).read_text()) for name in read_series(folder)]
+            wanted = [substance((folder / name).read_text()) for name in read_series(folder).names]
             self.assertEqual([substance(p.read_text()) for p in sorted(out.iterdir())], wanted)
 
     def test_quilt(self) -> None:
@@ -153,7 +154,7 @@ class Export(unittest.TestCase):
         lines = (TOP / "patches/affected").read_text().splitlines()
         known = {line.split()[0] for line in lines if line[:1].isalpha()}
         for base in BASES:
-            fixed = {name[5 : -len(".patch")] for name in read_series(TOP / "patches" / base)} & known
+            fixed = {slug_in(name) for name in read_series(TOP / "patches" / base).names} & known
             if "irqwin-count" in fixed:
                 # These fix problems that come with the count.
                 fixed -= {"irqwin-userspace", "irqwin-withdrawn", "irqwin-extint-only"}
@@ -192,7 +193,7 @@ class Export(unittest.TestCase):
             if (source / name).exists():
                 (package / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source / name, package / name)
-        self.before_build(package, out, len(read_series(TOP / "patches/v6.1")))
+        self.before_build(package, out, len(read_series(TOP / "patches/v6.1").names))
         version = sh("dpkg-parsechangelog", "--show-field=Version", f"-l{source}/debian/changelog")
         print(f"     Debian's linux {version} takes patches/v6.1")
 
@@ -242,7 +243,7 @@ class Export(unittest.TestCase):
         wanted = KVM | X86 | IOMMU | EVERYBODY
         self.assertLessEqual(wanted, set(re.findall(r"(?m)^(?:to|cc) .*?([\w.+-]+@[\w.-]+)>?$", said)))
         mails = (out / "dry-run").read_text()
-        patches = len(read_series(TOP / "patches/v7.3"))
+        patches = len(read_series(TOP / "patches/v7.3").names)
         self.assertEqual(mails.count("Signed-off-by: Test <test@example.org>"), patches)
         self.assertEqual(len(re.findall(rf"(?m)^[ |]*Subject: \[PATCH \d+/{patches}\]", mails)), patches + 1)
         self.assertIn(f"base-commit: {sh('git', '-C', repo, 'rev-parse', 'base')}", mails)

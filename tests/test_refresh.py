@@ -118,3 +118,111 @@ class Refresh(Toy):
             self.assertIn(self.content(), (old, new))
             self.assertEqual(len(list(self.patches.parent.iterdir())), 1)
         self.assertGreater(cut, 2, "no run was cut short: the test showed nothing")
+
+
+class Sections(Toy):
+    """Section lines of the series file: they stay, whatever the branch does to the patches."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.repo = self.make_stack()
+        self.script("apply", RESET="1")
+        self.series = self.patches / "series"
+        self.series.write_text(
+            "# toy stack\n"
+            "\n# Section low: What comes first\n0001-toy-one.patch\n"
+            "\n# Section high: What rests on it\n# Needs: low\n"
+            "\n# About two.\n0002-toy-two.patch\n0003-toy-three.patch\n"
+        )
+
+    def branch(self, *commits: str) -> None:
+        """Branch stack with these commits, or files to change in a new one."""
+        git(self.repo, "checkout", "--quiet", "-B", "stack", "base")
+        for commit in commits:
+            if commit.startswith("new "):
+                edit(self.repo / "arch/x86/kvm/x86.c", "line 55 of", "changed line 55 of")
+                git(self.repo, "commit", "--quiet", "--all", f"--message=KVM: SVM: {commit.title()}")
+            else:
+                git(self.repo, "cherry-pick", f"refs/avic/applied~{3 - int(commit)}")
+
+    def test_nothing_in_nothing_out(self) -> None:
+        before = self.content()
+        self.script("refresh")
+        self.assertEqual(self.content(), before)
+
+    def lines(self) -> list[str]:
+        return [line for line in self.content()["series"].splitlines()[1:] if line]
+
+    def test_new_patch_goes_to_the_section_of_the_one_before(self) -> None:
+        self.branch("1", "new end", "2", "3")
+        self.script("refresh")
+        self.assertEqual(
+            self.lines(),
+            ["# Section low: What comes first", "0001-toy-one.patch", "0002-new-end.patch",
+             "# Section high: What rests on it", "# Needs: low", "# About two.",
+             "0003-toy-two.patch", "0004-toy-three.patch"],
+        )  # fmt: skip
+
+    def test_new_first_patch_goes_to_the_first_section(self) -> None:
+        self.branch("new first", "1", "2", "3")
+        self.script("refresh")
+        self.assertEqual(
+            self.lines()[:3], ["# Section low: What comes first", "0001-new-first.patch", "0002-toy-one.patch"]
+        )
+
+    def test_first_patch_of_a_section_goes(self) -> None:
+        self.branch("1", "3")
+        self.script("refresh")
+        self.assertEqual(
+            self.lines(),
+            ["# Section low: What comes first", "0001-toy-one.patch",
+             "# Section high: What rests on it", "# Needs: low", "# About two.", "0002-toy-three.patch"],
+        )  # fmt: skip
+
+    def test_renamed_patch_stays_in_its_section(self) -> None:
+        git(self.repo, "notes", "--ref=slug", "add", "--force", "--message=other", "stack~1")
+        self.script("refresh")
+        self.assertEqual(self.lines()[2:6], ["# Section high: What rests on it", "# Needs: low", "# About two.", "0002-other.patch"])
+
+    def test_section_that_needs_nothing_may_go_up(self) -> None:
+        edit(self.series, "# Needs: low\n", "")
+        self.branch("2", "3", "1")
+        self.script("refresh")
+        self.assertEqual(
+            self.lines(),
+            ["# Section high: What rests on it", "# About two.", "0001-toy-two.patch", "0002-toy-three.patch",
+             "# Section low: What comes first", "0003-toy-one.patch"],
+        )  # fmt: skip
+
+    def test_branch_that_does_not_fit_is_refused(self) -> None:
+        before = self.content()
+        for commits, words in (
+            (("2", "1", "3"), ("series:11: toy-three is in section high", "git rebase it to the end of high")),
+            (("2", "3", "1"), ("series:7: section high needs low", "git rebase it up")),
+            (("2", "3"), ("series:3: the branch has no patch of section low", "take its lines out")),
+        ):
+            self.branch(*commits)
+            self.refused("refresh", 1, *words)
+            self.assertEqual(self.content(), before)
+
+    def test_file_that_is_wrong_is_refused(self) -> None:
+        text = self.series.read_text()
+        low, high, needs = "# Section low: What comes first\n", "# Section high: What rests on it\n", "# Needs: low\n"
+        for old, new, *words in (
+            (low, "", "series:3: 0001-toy-one.patch is in no section", "move the first"),
+            (high, high.replace("high", "low"), "series:6: there is a section low above", "another name"),
+            (needs, "# Needs: none\n", "series:7: section high needs 'none', no section above it", "above it are low"),
+            (needs, "# Needs: high\n", "series:7: section high needs 'high', no section above it"),
+            (low, f"{low}# Needs: high\n", "series:4: section low needs 'high'", "above it is none"),
+            ("0001-toy-one.patch\n", "# Section mid: Nothing\n0001-toy-one.patch\n", "series:3: section low is empty"),
+            (needs, f"\n{needs}", "series:8: '# Needs:' has to stand right below"),
+            (needs, f"{needs}{needs}", "series:8: '# Needs:' has to stand right below"),
+            (low, "# Section low\n", "series:3: '# Section low': want '# Section NAME: TITLE'"),
+            (low, "#section Low: first\n", "series:3: ", "want '# Section NAME: TITLE'"),
+            (needs, "# Needs:\n", "series:7: '# Needs:': want"),
+        ):
+            with self.subTest(new):
+                edit(self.series, old, new)
+                for verb in ("refresh", "apply", "export mbox"):
+                    self.refused(verb, 1, *words)
+                self.series.write_text(text)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from avic.patch import Patch, read_patch, read_series
+from avic.patch import Patch, read_patch, slug_in
 from avic.paths import TOP
 from avic.process import fail
+from avic.series import SeriesFile, read_series
 
 
 @dataclass
@@ -66,19 +67,28 @@ class Base:
         return found
 
     @property
+    def series(self) -> SeriesFile:
+        """Its series file."""
+        return read_series(self.folder)
+
+    @property
     def names(self) -> list[str]:
         """The files of its series, in order."""
-        return read_series(self.folder)
+        return self.series.names
 
     @property
     def slugs(self) -> list[str]:
         """The slugs of its series, in order."""
-        return [name[5 : -len(".patch")] for name in self.names]
+        return [slug_in(name) for name in self.names]
 
     @property
     def patches(self) -> list[Patch]:
         """The patches of its series, in order."""
-        return [read_patch(self.folder / name) for name in self.names]
+        return self.read(self.names)
+
+    def read(self, names: list[str]) -> list[Patch]:
+        """Some patches of its series, by their files."""
+        return [read_patch(self.folder / name) for name in names]
 
     @property
     def by_slug(self) -> dict[str, Patch]:

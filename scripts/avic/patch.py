@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A series and its patches."""
+"""A patch: its file name, and what it does to which files."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ STAT = re.compile(
 )
 
 
+def slug_in(name: str) -> str:
+    """The slug in a patch's file name."""
+    return name[5 : -len(".patch")]
+
+
 @dataclass
 class Hunk:
     line: int  # where the old lines are expected, from 1
@@ -33,7 +38,7 @@ class Patch:
 
     @property
     def slug(self) -> str:
-        return self.path.name[5 : -len(".patch")]
+        return slug_in(self.path.name)
 
 
 def read_patch(path: Path) -> Patch:
@@ -97,32 +102,3 @@ def substance(text: str) -> str:
     """A patch without its line numbers and blob hashes: they change though the change does not."""
     text = re.sub(r"^@@ -\S+ \+\S+ @@.*$", "@@", text, flags=re.MULTILINE)
     return re.sub(r"^index \S+", "index", text, flags=re.MULTILINE)
-
-
-def read_series(folder: Path) -> list[str]:
-    """The names in a series file, in order, without comments.
-
-    Exits with 1 where series, files and numbers do not agree, because
-    `git am folder/*.patch` and `quilt push -a` must mean the same.
-    """
-    series = folder / "series"
-    shown = series.relative_to(TOP) if series.is_relative_to(TOP) else series
-    if not series.exists():
-        fail(2, f"no base '{folder.name}': there is no {shown}; set BASE= to a folder of patches/")
-    lines = (line.split("#")[0].strip() for line in series.read_text().splitlines())
-    names = [line for line in lines if line]
-    for name in names:
-        if not NAME.fullmatch(name):
-            fail(1, f"{shown} has '{name}': names are NNNN-slug.patch, run scripts/refresh")
-        if not (folder / name).is_file():
-            fail(
-                1,
-                f"{shown} names {name}, but there is no such file:"
-                " bring it back, or take the line out",
-            )
-    for path in sorted(folder.glob("*.patch")):
-        if path.name not in names:
-            fail(1, f"{path.name} is not in {shown}: add a line for it, or remove the file")
-    if names != sorted(set(names)):
-        fail(1, f"{shown} is not in the order of its numbers: run scripts/refresh")
-    return names

@@ -36,9 +36,10 @@ from avic.findings import BROKE, Finding, Places, more, of_checkpatch, of_spatch
 from avic.build import Tree, fragments
 from avic.kbuild import Build, CouldNot, Tools
 from avic.ktap import Result
-from avic.patch import Patch, read_series
+from avic.patch import Patch
 from avic.process import fail, replaced, say, scratch, unwind_on_signals
 from avic.results import Column
+from avic.series import read_series
 from avic.summary import junit
 from avic.tables import read_table
 from avic.tree import locked, rev, unpack

@@ -6,7 +6,8 @@
 
 A commit keeps its slug over rebase and amend (a git note carries it); a new
 commit gets one from its subject.  If only line numbers or blob hashes of a patch
-changed, its file stays as it is.  Prints what changed.
+changed, its file stays as it is.  Sections of the series file stay; a new patch
+goes to that of the patch before it.  Prints what changed.
 """
 
 import re
@@ -15,44 +16,29 @@ from pathlib import Path
 
 from avic.base import BASE
 from avic.paths import TOP
-from avic.patch import NAME, substance
+from avic.patch import substance
 from avic.process import fail, replaced, unwind_on_signals
 from avic.tree import FORMAT, git, need_clean, rev
+
+
+def subject_of(repo: Path, commit: str) -> str:
+    """The first line of a commit's message."""
+    return git(repo, "show", "--no-patch", "--format=%s", commit).stdout.strip()
 
 
 def slug_of(repo: Path, commit: str, by_subject: dict[str, str]) -> str:
     """The slug that the commit's patch had, else one made from its subject."""
     note = git(repo, "notes", "--ref=slug", "show", commit, check=False).stdout.strip()
-    subject = git(repo, "show", "--no-patch", "--format=%s", commit).stdout.strip()
+    subject = subject_of(repo, commit)
     if note or subject in by_subject:
         return note or by_subject[subject]
     words = re.sub(r"[^a-z0-9]+", "-", subject.rpartition(":")[2].lower()).strip("-")
     return words[:40].strip("-")
 
 
-def series_text(old: str, slugs: list[str]) -> str:
-    """The new series.  Its first comment stays on top, other comments stay above their patch."""
-    comments: dict[str, list[str]] = {}
-    lines: list[str] = []
-    pending: list[str] = []
-    head = True
-    for line in old.splitlines():
-        match = NAME.match(line)
-        head = head and line.startswith("#")
-        if head:
-            lines.append(line)
-        elif match:
-            if match[2] in slugs:
-                comments[match[2]], pending = pending, []
-        else:
-            pending.append(line)
-    for number, slug in enumerate(slugs, 1):
-        lines += [*comments.get(slug, []), f"{number:04}-{slug}.patch"]
-    return "\n".join(lines + pending) + "\n"
-
-
 def main() -> None:
     unwind_on_signals()
+    series = BASE.series
     old = BASE.by_slug
     repo = BASE.tree("fetch")
     need_clean(repo)
@@ -69,11 +55,17 @@ def main() -> None:
         if slugs.count(slug) > 1:
             fail(1, f"two commits want the slug '{slug}': git notes --ref=slug edit one of them")
 
+    for slug, commit in zip(slugs, commits):
+        was = by_subject.get(subject_of(repo, commit), slug)
+        if slug not in old and was not in slugs:
+            series.rename(was, slug)
+    series.need_order(slugs)
+    names = [f"{number:04}-{slug}.patch" for number, slug in enumerate(slugs, 1)]
+
     with replaced(BASE.folder, lambda: git(repo, "update-ref", "refs/avic/applied", "stack")) as new:
-        for number, (slug, commit) in enumerate(zip(slugs, commits), 1):
+        for name, slug, commit in zip(names, slugs, commits):
             only = ["format-patch", "-1", commit, "--stdout", "--no-numbered"]
             text = git(repo, *only, *FORMAT).stdout
-            name = f"{number:04}-{slug}.patch"
             before = old.pop(slug).path if slug in old else None
             kept = before.read_text() if before else ""
             if not before:
@@ -85,7 +77,7 @@ def main() -> None:
             (new / name).write_text(kept if substance(kept) == substance(text) else text)
         for patch in old.values():
             print(f"gone     {patch.path.name}")
-        (new / "series").write_text(series_text((BASE.folder / "series").read_text(), slugs))
+        (new / "series").write_text(series.text(names))
         for path in BASE.folder.iterdir():
             if path.suffix != ".patch" and path.name != "series":
                 shutil.copy2(path, new / path.name, follow_symlinks=False)
