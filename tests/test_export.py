@@ -60,6 +60,21 @@ class Base(Toy):
         shutil.copy(TOP / "MAINTAINERS.snippet", self.project)
         self.before = self.state()
 
+    def make_sections(self) -> None:
+        """Three sections with a patch each: the last one needs the first, not the second."""
+        (self.patches / "series").write_text(
+            "# toy stack\n\n# Section low: The base of it\n0001-toy-one.patch\n\n# Section mid: By itself\n"
+            "0002-toy-two.patch\n\n# Section high: On top\n# Needs: low\n0003-toy-three.patch\n"
+        )
+        for name in ("low", "mid", "high"):
+            (self.patches / f"cover.{name}").write_text(f"KVM: SVM: The {name} one\n\nOne toy.\n")
+
+    def patch_id(self, path: Path) -> str:
+        said = subprocess.run(
+            ["git", "patch-id", "--stable"], input=path.read_text(), text=True, check=True, stdout=subprocess.PIPE
+        )
+        return said.stdout.split()[0]
+
     def state(self) -> tuple[str, str, str]:
         """The user's tree, as far as git sees it."""
         return (
@@ -71,7 +86,7 @@ class Base(Toy):
     def export(self, form: str, **env: str) -> Path:
         """Run it; returns its folder."""
         self.said = self.script(f"export {form}", **env).stdout
-        return self.cache / "export/toy" / form.split()[0]
+        return self.cache / "export/toy" / re.sub(r" --.*", "", form).replace(" ", "-")
 
     def nothing_left(self) -> None:
         self.assertEqual(self.state(), self.before)
@@ -160,6 +175,96 @@ class Forms(Base):
         self.assertIn("\nChanges in v2:\n- Better.\n- toy-one: changed\n\n", mbox)
 
 
+class Sections(Base):
+    """One section at a time, in each form."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.make_sections()
+
+    def test_mbox_of_each_applies_alone(self) -> None:
+        base = git(self.tree, "rev-parse", "HEAD")
+        boxes = {}
+        for name in ("low", "mid", "high"):
+            boxes[name] = self.export(f"mbox {name}") / f"avic-toy-{name}.mbox"
+            text = boxes[name].read_text()
+            self.assertIn(f"Subject: [PATCH 0/1] KVM: SVM: The {name} one\n", text)
+            self.assertEqual(text.count("\nSubject: "), 2)
+            self.assertIn(f"\nbase-commit: {base}\n", text)
+            needs = [self.patch_id(self.patches / "0001-toy-one.patch")] if name == "high" else []
+            self.assertEqual(re.findall(r"(?m)^prerequisite-patch-id: (.*)$", text), needs)
+            self.assertEqual('on top of "KVM: SVM: The low one"' in text.replace("\n", " "), name == "high")
+            self.assertEqual("before them: section low, The base of it\n" in self.said, name == "high")
+        for names in (("low",), ("mid",), ("low", "high")):
+            git(self.tree, "checkout", "--quiet", "--detach", base)
+            for name in names:
+                git(self.tree, "am", "--quiet", "--empty=drop", str(boxes[name]))
+
+    def test_options_may_come_first(self) -> None:
+        self.script("export mbox --signoff low")
+        self.assertTrue((self.cache / "export/toy/mbox-low/avic-toy-low.mbox").exists())
+
+    def test_whole_stack_as_before(self) -> None:
+        mbox = (self.export("mbox") / "avic-toy.mbox").read_text()
+        self.assertIn("Subject: [PATCH 0/3] KVM: SVM: Toys\n", mbox)
+        self.assertNotIn("prerequisite-patch-id", mbox)
+
+    def test_needs_of_needs(self) -> None:
+        edit(self.patches / "series", "# Section mid: By itself\n", "# Section mid: By itself\n# Needs: low\n")
+        edit(self.patches / "series", "# Needs: low\n0003", "# Needs: mid\n0003")
+        text = (self.export("mbox high") / "avic-toy-high.mbox").read_text()
+        self.assertEqual(text.count("\nprerequisite-patch-id: "), 2)
+        self.assertIn('on top of "KVM: SVM: The low one" and "KVM: SVM: The mid one"', text.replace("\n", " "))
+
+    def test_quilt_and_debian(self) -> None:
+        folder = self.export("quilt high")
+        self.assertIn("before them: section low, The base of it\n", self.said)
+        series = "# toy stack\n\n# Section high: On top\n# Needs: low\n0003-toy-three.patch\n"
+        self.assertEqual((folder / "series").read_text(), series)
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), ["0003-toy-three.patch", "series"])
+        folder = self.export("debian mid")
+        self.assertEqual([path.name for path in folder.rglob("*.patch")], ["0002-toy-two.patch"])
+        self.assertIn("# AVIC in KVM, from patches/toy, section mid\n", (folder / "series").read_text())
+
+    def test_stable(self) -> None:
+        folder = self.export("stable low")
+        self.assertEqual(
+            sorted(path.name for path in folder.iterdir()), ["0000-cover-letter.patch", "0001-toy-one.patch"]
+        )
+        self.assertIn("[PATCH toy.y 0/1] KVM: SVM: The low one", (folder / "0000-cover-letter.patch").read_text())
+        self.refused("export stable high", 1, "nothing of patches/toy, section high is in mainline")
+
+    def test_version_notes_are_of_the_section(self) -> None:
+        for number, text in ((1, ""), (2, "- Better.\n\ntoy:\n- toy-one: changed\n- toy-two: changed\n")):
+            (self.project / f"releases/v{number}").mkdir(parents=True)
+            (self.project / f"releases/v{number}/changelog").write_text(text)
+        mbox = (self.export("mbox mid") / "avic-toy-mid.mbox").read_text()
+        self.assertIn("\nChanges in v2:\n- Better.\n- toy-two: changed\n\n", mbox)
+
+    def test_refused(self) -> None:
+        for form in ("b4", "mbox", "stable", "debian", "quilt"):
+            self.refused(f"export {form} none", 2, "no section 'none'", "patches/toy/series has low mid high")
+        for name in ("low", "high"):
+            cover = self.patches / f"cover.{name}"
+            text = cover.read_text()
+            cover.write_text("Subject only\n")
+            self.refused("export mbox high", 1, f"patches/toy/cover.{name} is no cover letter")
+            cover.write_text("Subject\n\nFran\u00e7ais.\n")
+            self.refused("export mbox high", 1, f"patches/toy/cover.{name} is no cover letter", "ASCII")
+            cover.unlink()
+            self.refused("export mbox high", 2, "no cover letter", f"patches/toy/cover.{name}")
+            cover.write_text(text)
+        two = self.patches / "0002-toy-two.patch"
+        text = two.read_text()
+        two.write_text(text.replace("\nWhy.\n", "\nWhy.\n\nReviewed-by: A B <ab@localhost>\n"))
+        self.refused("export mbox mid", 1, "0002-toy-two.patch", "Reviewed-by")
+        two.write_text(text)
+        # It says that it needs nothing, and is wrong.
+        edit(two, "line 9 of avic.c", "line 10 of avic.c")
+        self.refused("export mbox mid", 1, "0002-toy-two.patch does not apply", "section mid needs more", "series:6")
+        self.nothing_left()
+
+
 class B4(Base):
     """What b4 makes of it; tests/pipeline_export.py does the same with the newest b4."""
 
@@ -218,6 +323,38 @@ class B4(Base):
         self.assertRegex(mails, r"Changes in v2:\n.*- Better.\n.*- Link to v1: https://lore.kernel.org/all/id@localhost")
         change = re.search(r"change-id: (\S+)", message) or re.search(r'"change-id": "(\S+)"', message)
         self.assertIn(f"change-id: {change[1]}", mails)
+
+    def test_b4_of_sections_side_by_side(self) -> None:
+        self.make_sections()
+        base = git(self.tree, "rev-parse", "HEAD")
+        needed = f"prerequisite-patch-id: {self.patch_id(self.patches / '0001-toy-one.patch')}"
+        for again in ("", " --replace"):
+            for name, below in (("low", []), ("mid", []), ("high", ["KVM: SVM: Toy one"])):
+                folder = self.export(f"b4 {name} --signoff{again}")
+                self.assertIn(f"git switch avic-{name} && ", self.said)
+                self.assertRegex(self.said, r"mail     \[PATCH\] KVM: SVM: Toy (one|two|three)\n")
+                log = git(self.tree, "log", "--reverse", "--format=%s", f"{base}..avic-{name}").splitlines()
+                self.assertEqual(log[:-1], [*below, f"KVM: SVM: The {name} one"])
+                mails = (folder / "dry-run").read_text()
+                self.assertEqual(len(re.findall(r"(?m)^[ |]*Subject: ", mails)), 1)
+                self.assertIn("One toy.", mails)
+                lines = re.findall(r"(?m)^[ |]*((?:base-commit|prerequisite-patch-id): .*)$", mails)
+                self.assertEqual(lines[0], f"base-commit: {base}")
+                self.assertEqual(lines.count(needed), len(below))
+
+    def test_section_that_no_longer_needs_another(self) -> None:
+        self.make_sections()
+        series = self.patches / "series"
+        series.write_text(
+            "# Section low: The base of it\n0001-toy-one.patch\n"
+            "# Section high: On top\n# Needs: low\n0002-toy-two.patch\n0003-toy-three.patch\n"
+        )
+        mails = (self.export("b4 high") / "dry-run").read_text()
+        self.assertIn("mail     [PATCH 0/2] KVM: SVM: The high one\n", self.said)
+        self.assertEqual(len(re.findall(r"(?m)^[ |]*prerequisite-patch-id: ", mails)), 1)
+        edit(series, "# Needs: low\n", "")
+        mails = (self.export("b4 high --replace") / "dry-run").read_text()
+        self.assertNotIn("prerequisite", mails)
 
     def test_am_and_shazam_take_the_mbox(self) -> None:
         mbox = self.export("mbox") / "avic-toy.mbox"

@@ -88,8 +88,12 @@ def apply_one(tree: Path, patch: Patch) -> tuple[str, str]:
     return where, context or result.stderr
 
 
-def commit_all(repo: Path, patches: list[Patch]) -> list[str]:
-    """Commit a series on the base, and return its commits; repo's branches and files stay as they are."""
+def commit_all(repo: Path, patches: list[Patch], advice: str = "") -> list[str]:
+    """Commit a series on the base, and return its commits; repo's branches and files stay as they are.
+
+    advice: what to do where a patch does not apply.
+    """
+    advice = advice or f"rebase branch stack in {repo} and run scripts/refresh"
     commits = []
     with tree_aside(repo) as tree:
         for patch in patches:
@@ -97,8 +101,7 @@ def commit_all(repo: Path, patches: list[Patch]) -> list[str]:
             if where:
                 fail(
                     1,
-                    f"{patch.path.relative_to(TOP)} does not apply: {where};"
-                    f" rebase branch stack in {repo} and run scripts/refresh",
+                    f"{patch.path.relative_to(TOP)} does not apply: {where}; {advice}",
                     context,
                 )
             commits.append(rev(tree, "HEAD"))

@@ -15,6 +15,7 @@ from avic.base import BASE
 from avic.paths import TOP
 from avic.patch import Patch
 from avic.process import fail
+from avic.series import Section
 from avic.tables import read_table
 from avic.tree import git, rev
 
@@ -123,9 +124,9 @@ class Cover:
     body: str
 
 
-def read_cover() -> Cover:
-    """patches/<base>/cover: the subject, an empty line, the text."""
-    path = BASE.folder / "cover"
+def read_cover(section: Section | None = None) -> Cover:
+    """patches/<base>/cover, or that of a section, cover.SECTION: the subject, an empty line, the text."""
+    path = BASE.folder / (f"cover.{section.name}" if section else "cover")
     shown = path.relative_to(TOP)
     if not path.is_file():
         fail(2, f"no cover letter: write {shown}, its subject in the first line, then an empty one")
@@ -141,10 +142,10 @@ def recorded() -> int:
     return max((int(path.name[1:]) for path in RELEASES.glob("v[0-9]*")), default=0)
 
 
-def version_notes(links: dict[int, str]) -> str:
+def version_notes(links: dict[int, str], others: set[str]) -> str:
     """`Changes in vN` for every revision but the first, newest first; only the changes of BASE.
 
-    links: where revisions were posted, by number.
+    links: where revisions were posted, by number.  others: slugs whose changes are none here.
     """
     sections = []
     for number in range(recorded(), 1, -1):
@@ -157,7 +158,9 @@ def version_notes(links: dict[int, str]) -> str:
             if match := re.fullmatch(r"(\S+):", line):
                 heading = match[1]
             elif heading == BASE.name and line.strip():
-                lines.append(line)
+                match = re.match(r"- ([a-z0-9-]+): ", line)
+                if not match or match[1] not in others:
+                    lines.append(line)
         lines = lines or ["- No change to this series."]
         if number - 1 in links:
             lines.append(f"- Link to v{number - 1}: {links[number - 1]}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from avic.paths import TOP
 from avic.outgoing import Person, restamp
 from avic.process import fail
-from avic.tree import DEAF, git, rev
+from avic.tree import DEAF, git
 
 # What b4 keeps in the cover letter's commit: the same line in 0.12 to 0.16.
 TRACKING = "--- b4-submit-tracking ---"
@@ -72,6 +72,12 @@ class B4:
             fail(1, f"b4 {self.version}: b4 {' '.join(args)} failed", done.stdout)
         return done.stdout
 
+    def edit(self, what: str, path: Path, text: str) -> None:
+        """Give the branch a text: its cover, or its deps, which are prerequisites."""
+        path.write_text(text)
+        git(self.tree, "config", "core.editor", f"cp {path}")
+        self.run("prep", f"--edit-{what}")
+
 
 def tree_for_b4(aside: Path, repo: Path, tip: str, me: Person) -> None:
     """A git tree that shares the base's objects and has, on disk, only what get_maintainer.pl reads."""
@@ -119,12 +125,12 @@ class Tracked:
         }
 
 
-def enroll(b4: B4, commits: list[str], branch: str, me: Person, old: Tracked | None) -> None:
-    """Make the branch in b4's tree, tracked: anew, or as the old one is."""
-    base, tip = rev(b4.tree, "base"), commits[-1]
+def enroll(b4: B4, commits: list[str], onto: str, branch: str, me: Person, old: Tracked | None) -> None:
+    """Make the branch in b4's tree, tracked: anew, or as the old one is.  onto: the commit before the series."""
+    tip = commits[-1]
     if old:
         cover = git(
-            b4.tree, "commit-tree", "base^{tree}", "-p", base, "-F", "-",
+            b4.tree, "commit-tree", f"{onto}^{{tree}}", "-p", onto, "-F", "-",
             stdin=old.message, env=me.env("AUTHOR") | me.env("COMMITTER"),
         ).stdout.strip()  # fmt: skip
         tip = restamp(b4.tree, commits, cover, lambda _, text: text, None, me)[-1]
@@ -132,7 +138,7 @@ def enroll(b4: B4, commits: list[str], branch: str, me: Person, old: Tracked | N
     if old:
         git(b4.tree, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")
     else:
-        b4.run("prep", "--enroll", base)
+        b4.run("prep", "--enroll", onto)
 
 
 def recipients_with_snippet(aside: Path) -> None:

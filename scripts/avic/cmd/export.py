@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""export FORM: a base's series as its next reader wants it; nothing is ever sent.
+"""export FORM [SECTION]: a base's series as its next reader wants it; nothing is ever sent.
 
   b4       a branch that b4 prep tracks, with cover letter and recipients, and
            what b4 would send; the branch goes into TREE, else into the base's tree
@@ -7,6 +7,10 @@
   stable   mails for stable@: what mainline has, with the commit's id on top
   debian   debian/patches with DEP-3 headers, and the lines for its series
   quilt    a quilt folder, each patch with its state upstream
+
+  SECTION  only these patches, a section of patches/<base>/series, with a cover
+           letter of their own, cover.SECTION.  Sections that it needs are below
+           them: the letter names these, and their patches by patch-id
 
   BASE=v6.12     which base
   TREE=          a user's own kernel tree (see scripts/fetch)
@@ -17,7 +21,7 @@
   --trailer TAG  one more tag of your own, e.g. 'Assisted-by: LLM sparse'
   --prefix RFC   one more word beside PATCH in the subjects
   --output DIR   where to, instead of the cache; must not exist
-  --branch NAME  b4: the branch's name, avic if not given
+  --branch NAME  b4: the branch's name, avic or avic-SECTION if not given
   --replace      b4: if there is such a branch, replace its commits and cover
                  letter; what b4 tracks (change-id, what was sent) stays
   --maintainers  b4: recipients as if MAINTAINERS.snippet were in MAINTAINERS
@@ -34,13 +38,13 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from avic.base import BASE
-from avic.paths import CACHE, TOP
+from avic.paths import CACHE
 from avic.exact import commit_all
 from avic.outgoing import (
     GIVEN, Cover, Upstream, add_trailers, author_of, identity, need_no_tags, provenance,
     read_cover, recorded, restamp, upstream, user_tree, version_notes,
 )  # fmt: skip
-from avic.patch import Patch
+from avic.patch import Patch, slug_in
 from avic.process import fail, replaced, say, scratch, unwind_on_signals
 from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
@@ -60,17 +64,6 @@ def base_name(repo: Path) -> str:
     return f"{whose} {subject} as one commit, as scripts/fetch makes it"
 
 
-def cover_text(repo: Path, cover: Cover, links: dict[int, str] | None = None) -> str:
-    """The cover letter's text: the letter, the base, and what changed since earlier revisions.
-
-    links: where revisions were posted, by number.
-    """
-    base = textwrap.fill(f"Base: {base_name(repo)}.", width=72)
-    text = f"{cover.body}\n{base}\n"
-    notes = version_notes(links or {})
-    return f"{text}\n---\n{notes}" if notes else text
-
-
 class Series:
     """The series as commits on its base, with the author and tags that the form asks for."""
 
@@ -80,10 +73,49 @@ class Series:
         self.trailers = list(args.trailer)
         if args.signoff:
             self.trailers.append(f"Signed-off-by: {self.me}")
-        self.patches = BASE.patches
+        file = BASE.series
+        self.section = file.section(args.section) if args.section else None
+        self.advice = (
+            f"section {self.section.name} needs more than '# Needs:' says, {file.shown}:{self.section.line}"
+            if self.section else ""
+        )  # fmt: skip
+        self.needs = file.needed(self.section) if self.section else []
+        self.patches = BASE.read(self.section.names if self.section else file.names)
+        self.below = BASE.read([name for section in self.needs for name in section.names])
         if not self.patches:
-            fail(1, f"{BASE.folder.relative_to(TOP)}/series is empty: there is nothing to export")
-        need_no_tags(self.patches, self.me)
+            fail(1, f"{file.shown} is empty: there is nothing to export")
+        need_no_tags(self.below + self.patches, self.me)
+        mine = {patch.slug for patch in self.patches}
+        self.below_covers: list[Cover] = []
+        self.others = {slug_in(name) for name in file.names} - mine
+
+    @property
+    def name(self) -> str:
+        """What files and branches are called."""
+        return f"{BASE}-{self.section.name}" if self.section else f"{BASE}"
+
+    @property
+    def words(self) -> str:
+        """The series in a comment."""
+        return f"patches/{BASE}, section {self.section.name}" if self.section else f"patches/{BASE}"
+
+    def cover(self) -> Cover:
+        """Its cover letter, and those of what it needs are there as well."""
+        self.below_covers = [read_cover(section) for section in self.needs]
+        return read_cover(self.section)
+
+    def cover_text(self, cover: Cover, links: dict[int, str] | None = None) -> str:
+        """The cover letter's text: the letter, what it needs, the base, and what changed since earlier revisions.
+
+        links: where revisions were posted, by number.
+        """
+        added = [f"Base: {base_name(self.repo)}."]
+        if self.below:
+            names = " and ".join(f'"{below.subject}"' for below in self.below_covers)
+            added.insert(0, f"This series goes on top of {names}: see the prerequisite-patch-ids below.")
+        text = "\n".join([cover.body, *(textwrap.fill(each, width=72) + "\n" for each in added)])
+        notes = version_notes(links or {}, self.others)
+        return f"{text}\n---\n{notes}" if notes else text
 
     def commit(self, heads: dict[str, str] | None = None) -> list[str]:
         """Apply the patches and stamp the commits.
@@ -91,20 +123,27 @@ class Series:
         heads: a line to put on top of a patch's text, by slug.
         """
         self.repo = BASE.tree("fetch")
-        plain = commit_all(self.repo, self.patches)
+        base = rev(self.repo, "base")
+        patches = self.below + self.patches
+        plain = commit_all(self.repo, patches, self.advice)
         self.author = self.me if self.signed else None
 
         def edit(number: int, message: str) -> str:
-            head = (heads or {}).get(self.patches[number].slug)
+            head = (heads or {}).get(patches[number].slug)
             if head:
                 subject, _, text = message.partition("\n\n")
                 message = f"{subject}\n\n{head}\n\n{text}"
             return add_trailers(self.repo, message, self.trailers)
 
-        self.commits = restamp(
-            self.repo, plain, rev(self.repo, "base"), edit, self.author, self.me
-        )
+        commits = restamp(self.repo, plain, base, edit, self.author, self.me)
+        self.commits = commits[len(self.below) :]
+        self.onto = [base, *commits][len(self.below)]
         return self.commits
+
+    def base_lines(self) -> list[str]:
+        """The base, and the patches between it and the series, as git format-patch names them."""
+        text = git(self.repo, "format-patch", "--stdout", "--base=base", f"{self.onto}..{self.commits[-1]}").stdout
+        return re.findall(r"^(?:base-commit|prerequisite-patch-id): [0-9a-f]+$", text, re.MULTILINE)
 
     def mails(self, cover: Cover, prefix: list[str], *options: str) -> str:
         """The series as git format-patch writes it, cover letter first."""
@@ -121,14 +160,14 @@ class Series:
             *FORMAT,
             *version,
             *options,
-            f"base..{self.commits[-1]}",
+            f"{self.onto}..{self.commits[-1]}",
             env=who.env("COMMITTER"),
         ).stdout
         # b4 0.12 with Debian 12's Python cannot read a header that goes on in a second line.
         heads = re.compile(r"^From 0{40} .*?\n\n", re.MULTILINE | re.DOTALL)
         text = heads.sub(lambda head: head[0].replace("\n ", " "), text)
         text = text.replace("*** SUBJECT HERE ***", cover.subject, 1)
-        return text.replace("*** BLURB HERE ***", cover_text(self.repo, cover).rstrip(), 1)
+        return text.replace("*** BLURB HERE ***", self.cover_text(cover).rstrip(), 1)
 
     def why_not_yet(self, cover: Cover) -> list[str]:
         """What keeps the series from being posted with a cover letter."""
@@ -140,6 +179,11 @@ class Series:
         if not user_tree():
             reasons.append("its base-commit is known here only: give TREE=, a clone of the tree it is for")
         return reasons
+
+    def say_what_first(self) -> None:
+        """Which sections have to be applied before this one."""
+        for section in self.needs:
+            print(f"before them: section {section.name}, {section.title}")
 
     def say_how_to_send(self, cover: Cover, command: str) -> None:
         """What to run to send, or why not to."""
@@ -155,12 +199,13 @@ class Series:
 
 def export_mbox(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
-    cover = read_cover()
+    cover = series.cover()
     series.commit()
-    name = f"avic-{BASE}.mbox"
+    name = f"avic-{series.name}.mbox"
     with replaced(out) as new:
         (new / name).write_text(series.mails(cover, args.prefix))
     print(f"{len(series.commits)} patches and the cover letter in {out / name}")
+    series.say_what_first()
     print(f"to apply: git am --empty=drop {out / name}   (the cover letter is an empty patch)")
     print(f"      or: b4 shazam --use-local-mbox {out / name}")
     for reason in series.why_not_yet(cover):
@@ -193,10 +238,12 @@ def for_stable(patches: list[Patch]) -> tuple[list[Patch], dict[str, str]]:
 
 def export_stable(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
-    cover = read_cover()
-    series.patches, heads = for_stable(series.patches)
+    cover = series.cover()
+    taken, heads = for_stable(series.below + series.patches)
+    series.below = [patch for patch in series.below if patch in taken]
+    series.patches = [patch for patch in series.patches if patch in taken]
     if not series.patches:
-        fail(1, f"nothing of {BASE.folder.relative_to(TOP)} is in mainline: post it there first, with b4")
+        fail(1, f"nothing of {series.words} is in mainline: post it there first, with b4")
     series.commit(heads)
     release = BASE.name.removeprefix("v") + ".y"
     cover = Cover(cover.subject, stable_text(series.patches, release))
@@ -207,6 +254,7 @@ def export_stable(args: argparse.Namespace, out: Path) -> None:
             slug = series.patches[number - 1].slug if number else "cover-letter"
             path.rename(new / f"{number:04}-{slug}.patch")
     print(f"{len(series.patches)} patches and the cover letter in {out}")
+    series.say_what_first()
     series.say_how_to_send(cover, f"git send-email {out}/*.patch")
 
 
@@ -261,8 +309,9 @@ def export_debian(args: argparse.Namespace, out: Path) -> None:
         for patch in series.patches:
             (folder / patch.path.name).write_text(dep3(patch, where[patch.slug]))
         names = "".join(f"{DEBIAN}/{patch.path.name}\n" for patch in series.patches)
-        (new / "series").write_text(f"\n# AVIC in KVM, from patches/{BASE}\n{names}")
+        (new / "series").write_text(f"\n# AVIC in KVM, from {series.words}\n{names}")
     print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
+    series.say_what_first()
     print("to add them, in the package's folder:")
     print(f"  cp --recursive {out}/debian . && cat {out}/series >>debian/patches/series")
     print("  dpkg-source --before-build .")
@@ -281,8 +330,9 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
                 state = [f"Patch-mainline: {never if entry.version else not_yet}"]
             head, _, rest = patch.path.read_text().partition("\n\n")
             (new / patch.path.name).write_text("\n".join([head, *state, "", rest]))
-        shutil.copy(BASE.folder / "series", new / "series")
+        (new / "series").write_text(BASE.series.text([patch.path.name for patch in series.patches]))
     print(f"{len(series.patches)} patches in {out}")
+    series.say_what_first()
     print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")
 
 
@@ -291,9 +341,9 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
 
 def export_b4(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
-    cover = read_cover()
+    cover = series.cover()
     assert series.me
-    branch = args.branch
+    branch = args.branch or ("avic-" + series.section.name if series.section else "avic")
     with scratch("avic-b4.") as folder:
         aside = folder / "linux"
         b4 = B4(aside)
@@ -307,12 +357,17 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
         tree_for_b4(aside, series.repo, commits[-1], series.me)
         git(aside, "update-ref", "refs/heads/base", base)
         old = Tracked(aside, target, branch) if exists else None
-        enroll(b4, commits, branch, series.me, old)
+        enroll(b4, commits, series.onto, branch, series.me, old)
         letter = folder / "cover"
-        links = old.links if old else {}
-        letter.write_text(f"{cover.subject}\n\n{cover_text(series.repo, cover, links)}")
-        git(aside, "config", "core.editor", f"cp {letter}")
-        b4.run("prep", "--edit-cover")
+        lines = series.base_lines()
+        text = f"{cover.subject}\n\n{series.cover_text(cover, old.links if old else {})}"
+        knows = b4.can("prep", "--edit-deps")
+        if series.below and not knows:
+            text += "\n" + "".join(f"{line}\n" for line in lines)
+        b4.edit("cover", letter, text)
+        if knows and (series.below or old):
+            deps = [line.removeprefix("prerequisite-") for line in lines] if series.below else []
+            b4.edit("deps", folder / "deps", "".join(f"{line}\n" for line in deps))
         if args.prefix:
             b4.run("prep", "--set-prefixes", *args.prefix)
         if recorded() > (old.revision if old else 1):
@@ -321,13 +376,17 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             recipients_with_snippet(aside)
         b4.run("prep", "--auto-to-cc")
         info = b4.run("prep", "--show-info")
-        if f"base-commit: {base}" not in info:
-            fail(1, f"b4 {b4.version} tracks another base than {base}", info)
+        if f"base-commit: {series.onto}" not in info:
+            fail(1, f"b4 {b4.version} tracks another base than {series.onto}", info)
         if rev(aside, "HEAD^{tree}") != rev(aside, f"{commits[-1]}^{{tree}}"):
             fail(1, f"b4 {b4.version} changed what the patches do: report it, with B4= and BASE=")
         sent = b4.run("send", "--dry-run", "--no-sign")
         checks = "b4 prep --check && " if b4.can("prep", "--check") else ""
-        show_mails(sent, len(commits) + 1)
+        checks += "b4 prep --check-deps && " if knows and series.below else ""
+        if missing := [line for line in lines if line not in sent]:
+            fail(1, f"b4 {b4.version} would not say '{missing[0]}': report it, with B4= and BASE=", sent)
+        # b4 puts the letter of a single patch below that patch.
+        show_mails(sent, len(commits) + 1 if len(commits) > 1 else 1)
         with replaced(out) as new:
             (new / "dry-run").write_text(sent)
             (new / "info").write_text(info)
@@ -340,6 +399,7 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             git(target, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")
     print(f"b4       {b4.version}")
     print(f"branch   {branch} in {target}, {len(commits)} patches on {base[:12]}")
+    series.say_what_first()
     print(f"dry run  {out / 'dry-run'}")
     if old and max(recorded(), 1) < old.revision:
         print(
@@ -365,18 +425,20 @@ def main() -> None:
         prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("form", choices=FORMS)
+    parser.add_argument("section", nargs="?")
     parser.add_argument("--signoff", action="store_true")
     parser.add_argument("--trailer", action="append", default=[])
     parser.add_argument("--prefix", action="append", default=[])
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--branch", default="avic")
+    parser.add_argument("--branch")
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--maintainers", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.output and args.output.exists():
         fail(2, f"{args.output} exists: give --output, a folder that does not")
     for trailer in args.trailer:
         if not re.fullmatch(r"[A-Z][A-Za-z-]+:\s*\S.*", trailer) or GIVEN.match(trailer):
             fail(2, f"--trailer '{trailer}': want 'Name: value', a tag of your own; --signoff signs off")
-    out = (args.output or CACHE / "export" / BASE.name / args.form).absolute()
+    name = f"{args.form}-{args.section}" if args.section else args.form
+    out = (args.output or CACHE / "export" / BASE.name / name).absolute()
     FORMS[args.form](args, out)
