@@ -68,6 +68,8 @@ class Kernel(Toy):
             shutil.copy(path, self.patches)
             names.append(path.name)
         (self.patches / "series").write_text("".join(f"{name}\n" for name in names))
+        if (CASES / case / "series").exists():
+            shutil.copy(CASES / case / "series", self.patches)
         lines = (CASES / case / "want").read_text().splitlines()
         words = [line.partition(" ")[::2] for line in lines if not line.startswith("#")]
         gates = next(rest for kind, rest in words if kind == "gates")

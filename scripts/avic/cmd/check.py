@@ -6,7 +6,8 @@
   JOBS=N   as many at a time       FULL=1  each gate looks at all it can, on each level;
   RERUN=1  forget what is known            for allmodconfig that is the whole tree
 
-A finding is what the stack has and the base lacks; findings are told apart by file,
+A section that others are below, which it does not need, has one more level, without
+these.  A finding is what the stack has and the base lacks; findings are told apart by file,
 function and message.  A tool that is missing, or crashes, is red too: could not
 check.  Prints a table; its report folder has it as JSON and as JUnit.
 Exit status 1 if anything is red.
@@ -74,7 +75,10 @@ class Gate:
 
 @dataclass
 class Level:
-    """The base with some patches on it; number 0 is the base itself."""
+    """The base with some patches on it; number 0 is the base itself.
+
+    Without a patch of its own it is a section that stands alone, on what it needs.
+    """
 
     number: int
     name: str
@@ -177,15 +181,30 @@ class Check:
                     trouble, context = apply_one(aside, patch)
                 commit = "" if trouble else rev(aside, "HEAD")
                 levels.append(Level(number, name, commit, patch, trouble, context))
+        series = BASE.series
+        for section in series.sections:
+            names = [name for each in [*series.needed(section), section] for name in each.names]
+            if names != series.names[: len(names)]:
+                levels.append(self.alone(len(levels), f"{section.name}-alone", names))
         return levels
+
+    def alone(self, number: int, name: str, names: list[str]) -> Level:
+        """A section on what it needs, and without what else is below it in the stack."""
+        say(f"applying {name}")
+        trouble = context = ""
+        with locked(self.repo), tree_aside(self.repo) as aside:
+            for patch in self.patches:
+                if patch.path.name in names and not trouble:
+                    trouble, context = apply_one(aside, patch)
+                    trouble = trouble and f"{patch.path.name} needs another section: {trouble}"
+            return Level(number, name, "" if trouble else rev(aside, "HEAD"), None, trouble, context)
 
     # A method for each kind of gate.  It returns all findings of a level, or raises CouldNot.
 
     def apply(self, gate: Gate, level: Level, _log: Path) -> list[Finding]:
         """No fuzz, and nothing moved."""
-        assert level.patch
         if level.trouble:
-            return [Finding(level.patch.path.name, "", level.trouble)]
+            return [Finding(level.patch.path.name if level.patch else level.name, "", level.trouble)]
         return []
 
     def rules(self, gate: Gate, level: Level, _log: Path) -> list[Finding]:
@@ -460,6 +479,8 @@ class Verdicts:
 
     def wanted(self, gate: Gate, level: Level) -> bool:
         """Whether a gate looks at a level."""
+        if level.number > 0 and not level.patch:
+            return gate.kind == "apply" or gate.levels == "all" or (FULL and gate.levels != "patch")
         if gate.levels == "patch":
             return level.number > 0
         return gate.levels != "ends" or self.check.whole(level)
