@@ -786,6 +786,8 @@ TEST(log_is_restarted)
 	CHECK("not cleared", !!(status() & STATUS_GALOG_RUN), 0);
 	iommu_write(MMIO_STATUS, STATUS_GALOG_OVERFLOW);
 	control(0, 0);
+	control(CTRL_IOMMU_EN, 0);
+	control(0, CTRL_IOMMU_EN);
 	CHECK("cleared", status() & (STATUS_GALOG_OVERFLOW | STATUS_GALOG_RUN), 0);
 	msi(INDEX);
 	CHECK("not enabled again", iommu_read(MMIO_GALOG_TAIL), 99 * 8);
