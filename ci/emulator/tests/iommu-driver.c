@@ -123,6 +123,47 @@ void control(u64 clear, u64 set)
 	iommu_write(MMIO_CONTROL, (iommu_read(MMIO_CONTROL) & ~clear) | set);
 }
 
+void write_irte(unsigned index, u64 lo, u64 hi)
+{
+	struct irte *irte = &irt[index];
+	u64 old_lo = irte->lo, old_hi = irte->hi;
+
+	asm volatile("lock cmpxchg16b %0"
+		     : "+m"(*irte), "+a"(old_lo), "+d"(old_hi)
+		     : "b"(lo), "c"(hi) : "cc");
+}
+
+void enable_guest_mode(void)
+{
+	control(0, CTRL_GAM_VAPIC);
+}
+
+void enable_galog(void)
+{
+	control(0, CTRL_GAINT_EN);
+	control(0, CTRL_GALOG_EN);
+}
+
+void post_to(struct vcpu *v, u64 bits)
+{
+	write_irte(INDEX, GUEST_IRTE | bits, IRTE_HI((u64)v->apic, VECTOR));
+}
+
+struct vcpu *logged_guest(void)
+{
+	struct vcpu *v = vcpu_init(1, vmmcall_only, 0);
+
+	enable_guest_mode();
+	enable_galog();
+	post_to(v, IRTE_GALOG_INTR | IRTE_TAG(TAG));
+	return v;
+}
+
+u64 log_entry(u32 tag)
+{
+	return BIT(60) | (u64)edu_id << 32 | tag;
+}
+
 void command(unsigned op, u64 low, u64 high)
 {
 	u64 *slot = commands[command_tail / 16];

@@ -5,27 +5,13 @@
  */
 #include "iommu.h"
 
-#define VECTOR 0xa5		/* of guests */
 #define HOST_VECTOR 0x61
 #define OTHER_VECTOR 0x62
 #define LOG_VECTOR 0x71
-#define INDEX 5			/* of the entry that most tests use */
-#define TAG 0xcafe1234
 
 void suite_setup(void)
 {
 	iommu_setup();
-}
-
-/* Software changes both halves at once, and RemapEn may be set meanwhile */
-static void write_irte(unsigned index, u64 lo, u64 hi)
-{
-	struct irte *irte = &irt[index];
-	u64 old_lo = irte->lo, old_hi = irte->hi;
-
-	asm volatile("lock cmpxchg16b %0"
-		     : "+m"(*irte), "+a"(old_lo), "+d"(old_hi)
-		     : "b"(lo), "c"(hi) : "cc");
 }
 
 static void remap_to(unsigned cpu, u8 vector)
@@ -33,44 +19,10 @@ static void remap_to(unsigned cpu, u8 vector)
 	write_irte(INDEX, IRTE_REMAP_EN | IRTE_DEST(cpu), vector);
 }
 
-static void enable_guest_mode(void)
-{
-	control(0, CTRL_GAM_VAPIC);
-}
-
-static void enable_galog(void)
-{
-	control(0, CTRL_GAINT_EN);
-	control(0, CTRL_GALOG_EN);
-}
-
-#define GUEST_IRTE (IRTE_REMAP_EN | IRTE_GUEST_MODE)
-
-static void post_to(struct vcpu *v, u64 bits)
-{
-	write_irte(INDEX, GUEST_IRTE | bits, IRTE_HI((u64)v->apic, VECTOR));
-}
-
 static void clear_irr(struct vcpu *v)
 {
 	for (unsigned i = 0; i < 8; i++)
 		apic_set(v, APIC_IRR + i * 16, 0);
-}
-
-/* A guest that does not run and whose interrupts are logged */
-static struct vcpu *logged_guest(void)
-{
-	struct vcpu *v = vcpu_init(1, vmmcall_only, 0);
-
-	enable_guest_mode();
-	enable_galog();
-	post_to(v, IRTE_GALOG_INTR | IRTE_TAG(TAG));
-	return v;
-}
-
-static u64 log_entry(u32 tag)
-{
-	return BIT(60) | (u64)edu_id << 32 | tag;
 }
 
 /* IVRS: the ACPI table that the kernel takes the features from */

@@ -123,6 +123,22 @@ void command(unsigned op, u64 low, u64 high);
 void invalidate_irt(u16 id);
 void set_dte(u16 id, u64 quad2);
 
+/* Software changes both halves at once, and RemapEn may be set meanwhile */
+void write_irte(unsigned index, u64 lo, u64 hi);
+
+/* Entries for guests; most tests use one */
+#define GUEST_IRTE (IRTE_REMAP_EN | IRTE_GUEST_MODE)
+#define INDEX 5
+#define VECTOR 0xa5
+#define TAG 0xcafe1234
+void enable_guest_mode(void);
+void enable_galog(void);
+void post_to(struct vcpu *v, u64 bits);
+
+/* A guest that does not run and whose interrupts are logged with TAG */
+struct vcpu *logged_guest(void);
+u64 log_entry(u32 tag);
+
 /* Let edu send its MSI with this data; it uses irt[data] */
 void msi(unsigned data);
 /* Let edu read four bytes at an address of its address space, or write them there */

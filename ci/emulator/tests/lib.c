@@ -195,7 +195,7 @@ void vector_set(struct vcpu *v, unsigned reg, u8 vector)
 
 void delay(void)
 {
-	u64 end = rdtsc() + 20000000;
+	u64 end = rdtsc() + DELAY;
 
 	while (rdtsc() < end)
 		pause();

@@ -242,6 +242,7 @@ static inline u64 rdtsc(void)
 	while (!(ok__ = (cond)) && rdtsc() < end__) \
 		pause(); \
 	ok__; })
+#define DELAY 20000000ULL
 void delay(void);	/* long enough for an interrupt that should not come */
 
 /* Other processors */

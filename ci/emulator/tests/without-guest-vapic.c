@@ -3,7 +3,6 @@
 #include "iommu.h"
 
 #define HOST_VECTOR 0x61
-#define INDEX 5
 
 void suite_setup(void)
 {
