@@ -13,7 +13,9 @@ from avic import ktap
 from avic.base import Base
 from avic.cmd import evidence
 from avic.ktap import Result
-from avic.proof import MACHINE, read_proofs
+from avic.plan import Plan
+from avic.proof import MACHINE, oddities, parts_of, read_proofs
+from avic.runners import emulator
 
 PROOFS = """\
 # comment
@@ -48,8 +50,9 @@ class Proofs(unittest.TestCase):
             "fix-one a_test one",
             "fix-one a_test one ##",
             "fix-one a_test one no-such-variant ## why",
+            "fix-one a_test one late-entry late-run ## why",
         ):
-            with self.assertRaisesRegex(ValueError, "ci/proofs:1"):
+            with self.assertRaisesRegex(ValueError, "ci/proofs:1: .* ci/races, .* ci/emulator/oddities"):
                 read_proofs(line)
 
     def test_a_case_with_a_device(self) -> None:
@@ -59,14 +62,40 @@ class Proofs(unittest.TestCase):
         self.assertEqual((proof.machine, proof.variant), (evidence.WITH_DEVICE, "kasan"))
         self.assertEqual((plain.machine, plain.variant), (MACHINE, ""))
 
-    def test_parts_of_variants(self) -> None:
+    def test_a_blocked_vcpu_is_woken_by_the_iommu(self) -> None:
+        """Where the IOMMU posts nothing, the host takes the interrupts, and the test passes."""
+        blocked, other, plain = read_proofs("f t -d,DEVICE,-b ## x\nf t -d,DEVICE,-o ## x\nf t -b ## x\n")
+        self.assertEqual([proof.wants for proof in (blocked, other, plain)], ["on,host_irqs=0", "on", "on"])
+
+    def test_kernels_of_variants(self) -> None:
         """A window is widened in the modules, or else in the kernel."""
-        self.assertEqual(evidence.parts_of(""), (["emulator"], ""))
-        self.assertEqual(evidence.parts_of("kasan"), (["kasan"], ""))
-        kernel, diff = evidence.parts_of("notifier")
+        self.assertEqual(evidence.kernel_of(""), (["emulator"], ""))
+        self.assertEqual(evidence.kernel_of("kasan"), (["kasan"], ""))
+        kernel, diff = evidence.kernel_of("notifier")
         self.assertEqual(kernel, ["emulator"])
         self.assertIn("mdelay", diff)
-        self.assertEqual(evidence.parts_of("control"), (["emulator", "control"], ""))
+        self.assertEqual(evidence.kernel_of("control"), (["emulator", "control"], ""))
+
+    def test_parts_of_variants(self) -> None:
+        """What is built, and what QEMU does; no name stands for both."""
+        late = ["-global", "amd-iommu.x-late-log-entries=on"]
+        self.assertEqual(parts_of(""), ("", []))
+        self.assertEqual(parts_of("control"), ("control", []))
+        self.assertEqual(parts_of("late-entry"), ("", late))
+        self.assertEqual(parts_of("control+late-entry"), ("control", late))
+        for wrong in ("late", "late-entry+", "+late-entry", "control+status", "kasan+control", "late-entry+late-entry"):
+            with self.assertRaisesRegex(ValueError, "no VARIANT"):
+                parts_of(wrong)
+        self.assertFalse({*oddities()} & {"kasan", *(path.stem for path in (TOP / "ci/races").iterdir())})
+
+    def test_properties_of_oddities(self) -> None:
+        """QEMU takes a property of the name, and a bare-metal test has it."""
+        patches = "".join(path.read_text() for path in (TOP / "ci/emulator/patches").glob("*.patch"))
+        tests = (TOP / "ci/emulator/tests/run").read_text()
+        for name, options in oddities().items():
+            for property in re.findall(r"\.([\w-]+)=", " ".join(options)):
+                self.assertRegex(patches, rf'(?m)^\+ +DEFINE_PROP\w*\("{property}"', name)
+                self.assertIn(f"{property}=", tests, name)
 
     def test_a_test_of_another_base(self) -> None:
         """Where this base's stack has no test that could tell."""
@@ -98,6 +127,36 @@ class Proofs(unittest.TestCase):
 
 def kind(levels: dict, stands: dict[int, int]):
     return evidence.Kind("", MACHINE, Path("selftests"), levels, stands)
+
+
+class Oddities(unittest.TestCase):
+    LINES = """\
+fix-one a_test -d,DEVICE,-b late-entry         ## x
+fix-two a_test -d,DEVICE,-b                    ## y
+plain   a_test -d,DEVICE,-b control+late-entry ## z
+"""
+
+    def test_only_the_proofs_own_machines_have_them(self) -> None:
+        """By the plan, which is part of the key of what a run gave."""
+        every = rows(self.LINES, ["fix-one", "plain", "fix-two"])
+        levels = {n: evidence.Built(Path("modules"), Path("k")) for n in range(4)}
+        late = ["-global", "amd-iommu.x-late-log-entries=on"]
+        folder = Path(tempfile.mkdtemp(prefix="avic-oddities."))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "a_test").touch()
+        for variant, want in (("late-entry", late), ("", []), ("control+late-entry", late)):
+            these = [row for row in every if row.proof.variant == variant]
+            machines = evidence.boots(these, evidence.Kind(variant, evidence.WITH_DEVICE, folder, levels, ALONE))
+            self.assertEqual(len(machines), 2)
+            for boot in machines:
+                plan = boot.plan()
+                self.assertEqual(plan.qemu, want, boot.name)
+                self.assertEqual({test.wants for test in plan.tests}, {"on,host_irqs=0"})
+                self.assertEqual(Plan.read(plan.text()).text(), plan.text())
+                self.assertEqual(Plan.read(plan.text()).qemu, want)
+                (folder / "plan").write_text(plan.text())
+                line = " ".join(emulator.machine("qemu", folder, folder))
+                self.assertEqual(" ".join(late) in line, variant != "", boot.name)
 
 
 class Together(unittest.TestCase):

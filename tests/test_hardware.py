@@ -86,6 +86,18 @@ class Policies(unittest.TestCase):
         self.assertEqual(self.lanes(device=True), [])
 
 
+class Emulated(unittest.TestCase):
+    def test_a_plan_with_options_for_qemu_is_refused(self) -> None:
+        """A real machine does what it does: its results would not be what the plan asks for."""
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "plan").write_text(Plan([], [], ["-global", "a.b=on"]).text())
+            result = subprocess.run(
+                [TOP / "scripts/runners/hardware", folder, folder], capture_output=True, text=True
+            )
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("is for the emulator, with -global a.b=on", result.stderr)
+
+
 class Results(unittest.TestCase):
     def plan(self, lane: str, parameter: str = "avic=1") -> Plan:
         return Plan(["avic"], [Lane(lane, "base", [parameter], [Test("t", 60, ["./t"])])])

@@ -48,10 +48,14 @@ def listed(base: Base) -> Iterator[tuple[str, Lane]]:
 
 @dataclass
 class Plan:
-    """What one boot of a machine does; machine: the CPU's features, and `iommu`."""
+    """What one boot of a machine does.
+
+    machine: the CPU's features, and `iommu`.  qemu: more options for QEMU, on the emulated one.
+    """
 
     machine: list[str]
     lanes: list[Lane]
+    qemu: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, text: str) -> Plan:
@@ -61,12 +65,14 @@ class Plan:
             verb, *words = line.split() or [""]
             if verb == "machine":
                 plan.machine = words
+            elif verb == "qemu" and words:
+                plan.qemu = words
             elif verb == "lane" and len(words) >= 2:
                 plan.lanes.append(Lane(words[0], words[1], words[2:]))
             elif verb == "test" and len(words) >= 3 and words[0].isdigit() and plan.lanes:
                 plan.lanes[-1].tests.append(Test(words[1], int(words[0]), words[2:]))
             elif verb and not verb.startswith("#"):
-                raise ValueError(f"plan:{number}: want 'machine', 'lane' or 'test', see ci/guest/run-plan")
+                raise ValueError(f"plan:{number}: want 'machine', 'qemu', 'lane' or 'test', see ci/guest/run-plan")
         for lane, names in plan.names.items():
             if double := [name for name in names if names.count(name) > 1]:
                 raise ValueError(f"plan: lane {lane} has two tests named {double[0]}")
@@ -75,6 +81,8 @@ class Plan:
     def text(self) -> str:
         """The plan as run-plan reads it."""
         lines = [" ".join(["machine", *self.machine])]
+        if self.qemu:
+            lines.append(" ".join(["qemu", *self.qemu]))
         for lane in self.lanes:
             lines.append(" ".join(["lane", lane.name, lane.level, *lane.parameters]))
             lines += [" ".join(["test", str(t.seconds), t.name, *t.command]) for t in lane.tests]

@@ -5,15 +5,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from avic.paths import TOP
 from avic.process import fail
-from avic.tables import read_lines
+from avic.tables import read_lines, read_table
 
 MACHINE = "avic x2avic"
 WITH_DEVICE = MACHINE + " iommu"
 RACES = TOP / "ci" / "races"
+ODDITIES = TOP / "ci" / "emulator" / "oddities"
+FORM = (
+    "SLUG TEST CASE [VARIANT] ## why"
+    "; a VARIANT is kasan, a patch of ci/races, a line of ci/emulator/oddities, or A+B of the last two"
+)
+
+
+@cache
+def oddities() -> dict[str, list[str]]:
+    """ci/emulator/oddities: name -> QEMU's options; exits with 1 for a line that is not one."""
+    return {words[0]: words[1:] for words, _ in read_table(ODDITIES, "NAME QEMU-OPTION ## why")}
+
+
+def parts_of(variant: str) -> tuple[str, list[str]]:
+    """What kernel and modules are built for, '' or kasan or a patch of ci/races, and QEMU's options.
+
+    Raises ValueError for a variant that there is not.
+    """
+    words = variant.split("+") if variant else []
+    builds = [word for word in words if word not in oddities()]
+    races = {path.stem for path in RACES.glob("*.patch")}
+    if len({*words}) < len(words) or not (builds in ([], ["kasan"]) or (len(builds) == 1 and races >= {*builds})):
+        raise ValueError(f"no VARIANT {variant}")
+    return "".join(builds), [option for word in words for option in oddities().get(word, [])]
+
+
+def is_variant(words: list[str]) -> bool:
+    """Whether a line of ci/proofs may have these words behind CASE."""
+    try:
+        parts_of("".join(words))
+    except ValueError:
+        return False
+    return len(words) <= 1
 
 
 @dataclass
@@ -25,7 +59,7 @@ class Proof:
     test: str
     case: str
     why: str
-    variant: str = ""  # of kernel and modules: kasan, or a patch of ci/races
+    variant: str = ""  # of kernel and modules, or of the machine: see parts_of()
     home: str = ""  # the base whose stack has the test, if it is not each base's own
     needs: str = ""  # the change without which it fails anyway
 
@@ -43,16 +77,19 @@ class Proof:
         return [] if self.case == "-" else self.case.split(",")
 
     @property
+    def wants(self) -> str:
+        """What a pass has to show: that of a blocked vCPU (-b), that the IOMMU posts its interrupts."""
+        return "on,host_irqs=0" if {"DEVICE", "-b"} <= {*self.arguments} else "on"
+
+    @property
     def machine(self) -> str:
         return WITH_DEVICE if "DEVICE" in self.arguments else MACHINE
 
 
 def read_proofs(text: str, ids: Mapping[str, str] = {}) -> list[Proof]:
     """Parse ci/proofs; raises ValueError for a line that is not one.  ids: slug -> ID."""
-    form = "SLUG TEST CASE [VARIANT] ## why"
-    variants = ([], ["kasan"], *([path.stem] for path in RACES.glob("*.patch")))
     proofs = []
-    for words, why in read_lines(text, "ci/proofs", form, lambda words: words[3:] in variants):
+    for words, why in read_lines(text, "ci/proofs", FORM, lambda words: is_variant(words[3:])):
         needs, _, slug = words[0].rpartition(">")
         home, _, test = words[1].rpartition("/")
         id = ids.get(slug.partition("+")[0], "")

@@ -11,9 +11,11 @@ Builds KVM's modules at every level of the stack (level N is the base with N
 patches), runs the cases of ci/proofs with them on an emulated machine with
 AVIC, and an IOMMU where a case has a device, and prints a line for each as soon as
 it is known.  The level before a fix has a machine of its own, because its bug may
-corrupt memory.  A run that has not changed is not run again.  The results are kept in
-the cache, for the report.  Exit status 1 if a line is red: a case does not fail before
-its fix for the reason that ci/proofs gives, or does not pass from the fix on.
+corrupt memory.  So have the cases of each VARIANT; QEMU gets the options of
+ci/emulator/oddities for the machines of those that name it.  A run that has not
+changed is not run again.  The results are kept in the cache, for the report.  Exit
+status 1 if a line is red: a case does not fail before its fix for the reason that
+ci/proofs gives, or does not pass from the fix on.
 """
 
 from __future__ import annotations
@@ -35,10 +37,10 @@ from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, replaced, script, unwind_on_signals
-from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs
+from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.results import Case, Evidence, Seen, save
 
-SECONDS = {"": 120, "kasan": 600, "notifier": 300}  # for one case of a variant
+SECONDS = {"": 120, "kasan": 600, "notifier": 300}  # for one case, by what is built
 AT_ONCE = 2  # machines
 OF_A_PANIC = 80  # lines
 SELFTEST = "selftest-"  # how the slugs of tests begin; no claim is made about the levels before them
@@ -119,31 +121,31 @@ def changed(repo: Path, one: str, other: str) -> set[str]:
     return {name for name in names if name and not OF_MODULES.match(name)}
 
 
-def parts_of(variant: str) -> tuple[list[str], str]:
-    """A variant's arguments for Images.image(), and its patch for KVM's modules."""
-    if variant in ("", "kasan"):
-        return [variant or "emulator"], ""
-    diff = (RACES / f"{variant}.patch").read_text()
+def kernel_of(build: str) -> tuple[list[str], str]:
+    """The arguments for Images.image(), and the patch for KVM's modules; build: see avic.proof.parts_of()."""
+    if build in ("", "kasan"):
+        return [build or "emulator"], ""
+    diff = (RACES / f"{build}.patch").read_text()
     if all(map(OF_MODULES.match, re.findall(r"^\+\+\+ b/(.*)", diff, re.MULTILINE))):
         return ["emulator"], diff
-    return ["emulator", variant], ""
+    return ["emulator", build], ""
 
 
-def build_levels(repo: Path, variant: str, first: int) -> dict[int, Built]:
+def build_levels(repo: Path, build: str, first: int) -> dict[int, Built]:
     """Modules and kernel of each level from the first on; exits if one does not build."""
-    kernel, diff = parts_of(variant)
+    kernel, diff = kernel_of(build)
 
     def image(level: str) -> Path:
         return Images(BASE, repo).image(level, *kernel)
 
     images = {"stack": image("stack")}
-    builder = Modules(repo, images["stack"], variant)
+    builder = Modules(repo, images["stack"], build)
     commits = script("git", "-C", repo, "rev-list", "--reverse", "base..stack").split()
     levels = {}
     for number, commit in enumerate([script("git", "-C", repo, "rev-parse", "base"), *commits]):
         if number < first:
             continue
-        name = f"level {number}{variant and '-'}{variant}"
+        name = f"level {number}{build and '-'}{build}"
         modules, trouble = builder.build(name, commit, diff)
         if trouble:
             fail(1, f"level {number} of {BASE} {trouble}")
@@ -211,10 +213,10 @@ class Boot:
             # Changes that show together have one case.
             for proof in {row.proof.name: row.proof for row in rows}.values():
                 command = [f"./{find_test(self.kind.selftests, proof.test)}", *proof.arguments]
-                seconds = SECONDS.get(proof.variant, SECONDS[""])
-                tests.append(Test(proof.name, seconds, command))
+                seconds = SECONDS.get(parts_of(proof.variant)[0], SECONDS[""])
+                tests.append(Test(proof.name, seconds, command, proof.wants))
             lanes.append(Lane(lane(number), lane(number), ["avic=1"], tests))
-        return Plan(self.kind.machine.split(), lanes)
+        return Plan(self.kind.machine.split(), lanes, parts_of(self.kind.variant)[1])
 
     def note(self, result: ktap.Result) -> None:
         """Put a result into its row; a splat outside of the tests counts for all rows of its lane."""
@@ -296,8 +298,9 @@ def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
                 started.start()
             boot, started = running.pop(0)
             boot.logs = started.finish()
+            wants = {test.name: test.wants for test in started.plan.tests}
             for result in sorted(started.results(), key=lambda result: result.name.startswith("(")):
-                ktap.prove(result, "on", avic=True)
+                ktap.prove(result, wants.get(result.name, "on"), avic=True)
                 if result.status == "panic":
                     # The KTAP ends before the panic; the console has the reason.
                     console = ktap.read_text(boot.logs / "console").splitlines()[-OF_A_PANIC:]
@@ -386,7 +389,7 @@ def main() -> int:
 def prepare(repo: Path, variant: str, rows: list[Row]) -> tuple[dict[int, int], list[Boot]]:
     """Build what the rows of a variant need; which level stands for which, and the machines."""
     with alone(repo):
-        levels = build_levels(repo, variant, min(row.before for row in rows))
+        levels = build_levels(repo, parts_of(variant)[0], min(row.before for row in rows))
         selftests = {home: selftests_of(repo, home) for home in {row.proof.home for row in rows}}
     stands = distinct(levels)
     kinds: dict[tuple[str, str], list[Row]] = {}

@@ -7,7 +7,8 @@
   CPU=     another CPU; by default EPYC,+svm,+npt and the features that the plan
            names.  Its word "iommu" stands for an IOMMU and a network card to assign,
            and "zen4" for EPYC-Genoa in EPYC's place
-  BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine)
+  BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine);
+                  three times that if the plan has options for QEMU
   GRACE_SECONDS=  how long the guest may take to end a test that timed out (60)
 
 Never uses /dev/kvm: the CPU under test is the one that QEMU's TCG emulates.  If the
@@ -50,7 +51,8 @@ DEVICES = {
 
 def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
     """The command line of the emulated machine."""
-    words = Plan.read((bundle / "plan").read_text()).machine
+    plan = Plan.read((bundle / "plan").read_text())
+    words = plan.machine
     model = next((MODELS[word] for word in words if word in MODELS), "EPYC")
     features = ["+svm", "+npt", *(f"+{word}" for word in words if word not in {*DEVICES, *MODELS})]
     devices = [option for word in words for option in DEVICES.get(word, [])]
@@ -71,6 +73,7 @@ def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
         "-display", "none",
         "-no-reboot",
         *devices,
+        *plan.qemu,
         "-serial", f"file:{out / 'console'}",
         "-serial", f"file:{out / 'ktap'}",
         "-kernel", str(bundle / "bzImage"),
@@ -85,6 +88,8 @@ class Watch:
     def __init__(self, out: Path, plan: Plan) -> None:
         self.ktap, self.console = out / "ktap", out / "console"
         self.plan = plan
+        # An oddity may have the kernel wait for a register at boot, 20 s by its own clock.
+        self.boot_seconds = BOOT_SECONDS * (3 if plan.qemu else 1)
         self.size = 0
         self.moved = self.shown = self.begin = time.monotonic()
 
@@ -108,8 +113,8 @@ class Watch:
         if not running:
             return f"error: the machine stopped {here}"
         if not progress.begun:
-            if now - self.begin > BOOT_SECONDS:
-                return f"boot: nothing from the guest after {BOOT_SECONDS} s"
+            if now - self.begin > self.boot_seconds:
+                return f"boot: nothing from the guest after {self.boot_seconds} s"
         elif now - self.moved > self.plan.patience(progress.test, GRACE_SECONDS):
             return f"hang: the guest fell silent {here}"
         return None

@@ -401,6 +401,8 @@ def main() -> int:
         fail(2, "usage: hardware BUNDLE OUT, or hardware --machine")
     check_settings()
     bundle, out = (Path(argument).resolve() for argument in arguments)
+    if options := Plan.read((bundle / "plan").read_text()).qemu:
+        fail(2, f"{bundle}/plan is for the emulator, with {' '.join(options)}: use RUNNER=emulator")
     with scratch("avic-hardware.") as aside:
         root, want, tools = (aside / name for name in ("root", "want", "bin"))
         for folder in (root, want, tools):
