@@ -33,7 +33,7 @@ class Combinations(unittest.TestCase):
         for test in tests:
             self.assertEqual("-n" in test.command, "host_irqs=0" not in test.wants, test.name)
 
-    def test_what_irq_test_does_not_know_is_left_out(self) -> None:
+    def test_what_a_test_does_not_know_is_left_out(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder) / "irq_test"
             self.assertEqual(run.device_tests(Path(folder)), [])

@@ -49,7 +49,7 @@ AGAIN = 3  # a test that fails one time in two is seen again 7 times in 8
 
 
 def selftests(folder: Path) -> list[Test]:
-    """Every built selftest, run as ci/run/selftests says; those for FULL=1 only with it."""
+    """Every built selftest, run as ci/run/selftests says; those for FULL=1 only with it, none that takes a device."""
     table = {words[0]: words[1:] for words in entries("run/selftests")}
     default = table.pop("default")
     tests = []
@@ -58,6 +58,8 @@ def selftests(folder: Path) -> list[Test]:
             continue
         name = str(path.relative_to(folder))
         seconds, avic, *arguments = table.get(path.name, default)
+        if seconds == "device":
+            continue
         if FULL or not seconds.startswith("full:"):
             limit = int(seconds.removeprefix("full:"))
             tests.append(Test(name, limit, [f"./{name}", *arguments], avic))
@@ -89,7 +91,7 @@ def combinations(words: list[str]) -> list[list[str]]:
 
 
 def knows(program: Path, arguments: list[str]) -> bool:
-    """Whether irq_test's help, a string for each option, names all that are given."""
+    """Whether a test's help, a string for each option, names all that are given."""
     if not program.exists():
         return False
     text = program.read_bytes()
@@ -97,14 +99,15 @@ def knows(program: Path, arguments: list[str]) -> bool:
 
 
 def device_tests(folder: Path) -> list[Test]:
-    """irq_test with a device, as ci/run/device-tests says; none if this base's can't."""
-    program = folder / "irq_test"
+    """The tests with a device, as ci/run/device-tests says; none that this base hasn't, or that can't."""
     tests = []
-    for seconds, counts, *words in entries("run/device-tests"):
-        for arguments in combinations(words):
-            if knows(program, arguments):
-                name = ",".join(["irq_test", *arguments]).replace("-d,DEVICE", "device")
-                tests.append(Test(name, int(seconds), ["./irq_test", *arguments], counts))
+    for seconds, counts, test, *words in entries("run/device-tests"):
+        for program in folder.rglob(test):
+            for arguments in combinations(words):
+                if knows(program, arguments):
+                    name = ",".join([test, *arguments]).replace("-d,DEVICE", "device")
+                    command = [f"./{program.relative_to(folder)}", *arguments]
+                    tests.append(Test(name, int(seconds), command, counts))
     return tests
 
 
@@ -149,7 +152,7 @@ def chosen_lanes(lanes: list[str]) -> list[str]:
 def there(test: Test, image: Path) -> bool:
     """Whether an image has the test; the base lacks those that the stack adds."""
     program = image / "selftests" / test.command[0]
-    if test.command[0] == "./irq_test":
+    if "DEVICE" in test.command:
         return knows(program, test.command[1:])
     return test.name.startswith("l2/") or program.exists()
 
@@ -258,7 +261,7 @@ def main() -> int:
     with_device = {lane.name for features, lane in listed(BASE) if "iommu" in features}
     every_lane = {lane: devices if lane in with_device else every for lane in lanes}
     if not devices and set(lanes) <= with_device:
-        fail(2, f"irq_test of {BASE} takes no device: LANES={' '.join(lanes)} has no test")
+        fail(2, f"no selftest of {BASE} takes a device: LANES={' '.join(lanes)} has no test")
     suite = Suite(repo, images, chosen(every_lane, patterns))
     base, stack = suite.run(suite.tests)
     full = [name for name, seconds, *_ in entries("run/selftests")[1:] if seconds.startswith("full:")]
@@ -270,7 +273,7 @@ def main() -> int:
         **made_with(),
     }
     if not devices and with_device & set(lanes):
-        what["no lane"] = f"{' '.join(sorted(with_device))}: this base's irq_test takes no device"
+        what["no lane"] = f"{' '.join(sorted(with_device))}: no selftest of this base takes a device"
     if no_build := BASE.why("No-build"):
         what["no build"] = f"{' '.join(no_build)} (patches/{BASE}/base says why)"
     policy = costs.Policy(TOP / "ci" / "run" / "costs")
