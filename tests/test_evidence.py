@@ -113,6 +113,18 @@ class Proofs(unittest.TestCase):
         begin = {row.proof.id: (row.first, row.fails_before) for row in rows(slugs=["fix-two"])}
         self.assertEqual(begin, {"F1": (0, False), "F2": (1, True)})
 
+    def test_levels_of_a_variant(self) -> None:
+        """All levels, but for a variant only those around the change, and the whole stack."""
+        slugs = ["plain", "fix", "one", "two", "three"]
+        line = "fix t a {} ## x\n" + "".join(f"{slug} - - ## x\n" for slug in slugs if slug != "fix")
+
+        def levels(variant: str, slugs: list[str]) -> set[int]:
+            return evidence.levels_for(rows(line.format(variant), slugs), len(slugs))
+
+        self.assertEqual(levels("", slugs), {1, 2, 3, 4, 5})
+        self.assertEqual(levels("kasan", slugs), {1, 2, 5})
+        self.assertEqual(levels("kasan", ["plain"]), {0, 1})
+
     def test_a_case_that_fails_anyway_before_another_change(self) -> None:
         """It begins there, on a base that never needed its own change."""
         line = "fix-one a_test - ## x\nfix-one>fix-two a_test b ## x\nplain - - ## x\n"
@@ -171,6 +183,8 @@ class Together(unittest.TestCase):
         """It fails before the first of them, and passes from the last one on."""
         both = [("fix-one", 0, 3, True), ("fix-two", 0, 3, True)]
         self.assertEqual(self.begin("fix-one", "plain", "fix-two"), both)
+        lines = [row.proof.id for row in rows(self.LINE, ["fix-one", "plain", "fix-two"])]
+        self.assertEqual(lines, ["F1", "F2"])
 
     def test_base_has_some_of_them(self) -> None:
         self.assertEqual(self.begin("plain", "fix-two"), [("fix-two", 1, 2, True)])
@@ -245,12 +259,19 @@ class Verdict(unittest.TestCase):
         before = Result("l", "t", "fail", "exit status 254", ["vCPU0: it hangs"])
         self.assertTrue(self.line(before, "pass", "pass").endswith("  fails at 2, passes 3..4"))
 
+    def test_levels_that_were_not_run(self) -> None:
+        """A variant's line names the levels that it was run on."""
+        row = rows()[1]
+        row.seen = {2: Result("l", "t", "fail", "", ["vCPU0: it hangs"])}
+        row.seen |= {n: Result("l", "t", "pass") for n in (3, 9)}
+        self.assertTrue(row.text({2: 2, 3: 3, 9: 9}).endswith("  fails at 2, passes 3 9"))
+
     def test_red(self) -> None:
         hangs = Result("l", "t", "fail", "", ["it hangs"])
         for before, after, why in (
             (Result("l", "t", "pass"), ("pass", "pass"), "does not fail at 2: pass"),
             (Result("l", "t", "skip"), ("pass", "pass"), "does not fail at 2: skip"),
-            (Result("l", "t", "hang", "silent"), ("pass", "pass"), "does not fail at 2: hang silent"),
+            (Result("l", "t", "hang", "silent"), ("pass", "pass"), "fails for another reason at 2: hang silent"),
             (Result("l", "t", "panic", "oops"), ("pass", "pass"), "fails for another reason at 2: panic"),
             (Result("l", "t", "fail", "", ["other"]), ("pass", "pass"), "fails for another reason at 2"),
             (hangs, ("fail", "pass"), "does not pass at 3"),
@@ -258,6 +279,12 @@ class Verdict(unittest.TestCase):
             (hangs, ("pass", "not-run"), "does not pass at 4"),
         ):
             self.assertIn(f"  RED: {why}", self.line(before, *after))
+
+    def test_a_machine_that_hangs(self) -> None:
+        """It is a proof only where ci/proofs says so."""
+        (row,) = rows("fix t a ## the guest fell silent\n", ["fix"])
+        row.seen = {0: Result("l", "t", "hang", "the guest fell silent in t"), 1: Result("l", "t", "pass")}
+        self.assertEqual(row.problems({0: 0, 1: 1}), [])
 
     def test_real_runs(self) -> None:
         """The levels before and after a fix of v6.12, as their machines told it."""

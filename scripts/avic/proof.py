@@ -54,7 +54,7 @@ def is_variant(words: list[str]) -> bool:
 class Proof:
     """A line of ci/proofs."""
 
-    id: str
+    id: str  # of each slug, joined by +
     slug: str
     test: str
     case: str
@@ -92,7 +92,7 @@ def read_proofs(text: str, ids: Mapping[str, str] = {}) -> list[Proof]:
     for words, why in read_lines(text, "ci/proofs", FORM, lambda words: is_variant(words[3:])):
         needs, _, slug = words[0].rpartition(">")
         home, _, test = words[1].rpartition("/")
-        id = ids.get(slug.partition("+")[0], "")
+        id = "+".join(ids.get(each, "") for each in slug.split("+"))
         proofs.append(Proof(id, slug, test, words[2], why, "".join(words[3:]), home, needs))
     return proofs
 

@@ -8,7 +8,8 @@
   JOBS=, V=1   as in scripts/build
 
 Builds KVM's modules at every level of the stack (level N is the base with N
-patches), runs the cases of ci/proofs with them on an emulated machine with
+patches; for a VARIANT of ci/proofs only at the levels before and from the change on, and with
+the whole stack), runs the cases of ci/proofs with them on an emulated machine with
 AVIC, and an IOMMU where a case has a device, and prints a line for each as soon as
 it is known.  The level before a fix has a machine of its own, because its bug may
 corrupt memory.  So have the cases of each VARIANT; QEMU gets the options of
@@ -82,7 +83,7 @@ class Row:
         if self.fails_before:
             before = self.seen[self.before]
             said = "\n".join([*before.log, before.note])
-            if before.status not in ("fail", "splat", "panic"):
+            if before.status not in ("fail", "splat", "panic", "hang"):
                 found.append(f"does not fail at {self.before}: {said_by(before)}")
             elif not re.search(self.proof.why, said):
                 found.append(f"fails for another reason at {self.before}: {said_by(before)}")
@@ -100,7 +101,9 @@ class Row:
         """The line for people."""
         proof = self.proof
         problems = self.problems(stands)
-        verdict = f"passes {self.first}..{max(stands)}"
+        passes = [level for level in stands if level >= self.first]
+        gaps = len(passes) < max(stands) - self.first + 1
+        verdict = f"passes {' '.join(map(str, passes)) if gaps else f'{self.first}..{max(stands)}'}"
         if self.fails_before:
             verdict = f"fails at {self.before}, {verdict}"
         if problems:
@@ -131,8 +134,19 @@ def kernel_of(build: str) -> tuple[list[str], str]:
     return ["emulator", build], ""
 
 
-def build_levels(repo: Path, build: str, first: int) -> dict[int, Built]:
-    """Modules and kernel of each level from the first on; exits if one does not build."""
+def levels_for(rows: list[Row], top: int) -> set[int]:
+    """The levels on which rows of one variant are run; top: that of the whole stack.
+
+    A variant may need a kernel for each level, so its rows are run at the ends only: on the
+    level before the change, from the change on, and with the whole stack.
+    """
+    if not rows[0].proof.variant:
+        return set(range(min(row.before for row in rows), top + 1))
+    return {level for row in rows for level in (row.before, row.first)} | {top}
+
+
+def build_levels(repo: Path, build: str, rows: list[Row]) -> dict[int, Built]:
+    """Modules and kernel of each level that the rows need; exits if one does not build."""
     kernel, diff = kernel_of(build)
 
     def image(level: str) -> Path:
@@ -141,9 +155,10 @@ def build_levels(repo: Path, build: str, first: int) -> dict[int, Built]:
     images = {"stack": image("stack")}
     builder = Modules(repo, images["stack"], build)
     commits = script("git", "-C", repo, "rev-list", "--reverse", "base..stack").split()
+    wanted = levels_for(rows, len(commits))
     levels = {}
     for number, commit in enumerate([script("git", "-C", repo, "rev-parse", "base"), *commits]):
-        if number < first:
+        if number not in wanted:
             continue
         name = f"level {number}{build and '-'}{build}"
         modules, trouble = builder.build(name, commit, diff)
@@ -262,7 +277,7 @@ def choose(proofs: list[Proof], slugs: list[str]) -> list[Row]:
         for slug in here or proof.slugs[:1]:
             if len(proof.slugs) > 1 and slug in alone:
                 continue  # its own line counts
-            own = replace(proof, slug=slug)
+            own = replace(proof, slug=slug, id=proof.id.split("+")[proof.slugs.index(slug)])
             rows.append(Row(own, before, first, bool(at) and not test))
     return rows
 
@@ -389,7 +404,7 @@ def main() -> int:
 def prepare(repo: Path, variant: str, rows: list[Row]) -> tuple[dict[int, int], list[Boot]]:
     """Build what the rows of a variant need; which level stands for which, and the machines."""
     with alone(repo):
-        levels = build_levels(repo, parts_of(variant)[0], min(row.before for row in rows))
+        levels = build_levels(repo, parts_of(variant)[0], rows)
         selftests = {home: selftests_of(repo, home) for home in {row.proof.home for row in rows}}
     stands = distinct(levels)
     kinds: dict[tuple[str, str], list[Row]] = {}
