@@ -12,6 +12,7 @@ from avic.process import fail
 from avic.tables import read_table
 
 IN_BASE = "in this base"  # how a base's Left-out says that it has a change already
+UNFIXED = "unfixed"  # how it says that the base keeps the bug
 
 
 @dataclass(frozen=True)
