@@ -38,9 +38,25 @@ class Combinations(unittest.TestCase):
             program = Path(folder) / "irq_test"
             self.assertEqual(run.device_tests(Path(folder)), [])
             program.write_bytes(b"-e\tempty\0-i\tnumber\0")
+            # Below another folder, and with all that it is asked for.
+            other = Path(folder) / "x86" / "svm_ga_log_test"
+            other.parent.mkdir()
+            other.write_bytes(b"".join(b"-%c\thelp\0" % c for c in b"dik"))
+            tests = {test.name: test.command for test in run.device_tests(Path(folder))}
+            self.assertEqual(tests["svm_ga_log_test,device,-k20"], ["./x86/svm_ga_log_test", "-d", "DEVICE", "-k20"])
+            self.assertEqual(set(tests), {"svm_ga_log_test,device,-k20", "svm_ga_log_test,device,-i200"})
+            other.unlink()
             self.assertTrue(run.knows(program, ["-e", "-i200"]))
             self.assertFalse(run.knows(program, ["-d", "DEVICE"]))
             self.assertEqual(run.device_tests(Path(folder)), [])
+
+
+class Suite(unittest.TestCase):
+    def test_what_takes_a_device_is_not_run_without(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("irq_test", "svm_ga_log_test"):
+                (Path(folder) / name).touch(mode=0o755)
+            self.assertEqual([test.name for test in run.selftests(Path(folder))], ["irq_test"])
 
 
 class Posted(unittest.TestCase):
