@@ -3,6 +3,8 @@
 
 import os
 import subprocess
+import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -72,6 +74,35 @@ class Options(unittest.TestCase):
                 said = call(TOP / "scripts" / verb, *arguments)
                 self.assertEqual(said.returncode, 2)
                 self.assertIn("no base 'nosuch'", said.stderr)
+
+
+class Replaced(unittest.TestCase):
+    def test_interrupt_when_the_new_folder_is_made(self) -> None:
+        """Nothing is left beside the old one."""
+        code = (
+            "import os, signal, sys, tempfile; from pathlib import Path\n"
+            "from avic.process import replaced, unwind_on_signals\n"
+            "made = tempfile.mkdtemp\n"
+            "def interrupted(**where):\n"
+            "    folder = made(**where)\n"
+            "    os.kill(os.getpid(), signal.SIGINT)\n"
+            "    return folder\n"
+            "tempfile.mkdtemp = interrupted\n"
+            "unwind_on_signals()\n"
+            "with replaced(Path(sys.argv[1])):\n"
+            "    print('entered')\n"
+        )
+        with tempfile.TemporaryDirectory() as top:
+            folder = Path(top, "kept")
+            folder.mkdir()
+            done = subprocess.run(
+                [sys.executable, "-c", code, folder],
+                env=os.environ | {"PYTHONPATH": str(TOP / "scripts")},
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual((done.returncode, done.stdout), (130, ""), done.stderr)
+            self.assertEqual([path.name for path in Path(top).iterdir()], ["kept"])
 
 
 if __name__ == "__main__":

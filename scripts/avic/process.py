@@ -102,10 +102,13 @@ def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterato
     also: is called in the same step; if it fails, the old folder comes back.
     """
     first = not folder.parent.exists()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    retired = Path(f"{new}.old")
+    aside = []
     try:
+        with held_back():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            aside = [Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))]
+            aside.append(Path(f"{aside[0]}.old"))
+        new, retired = aside
         new.chmod(0o755)
         yield new
         with held_back():
@@ -118,10 +121,10 @@ def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterato
                 folder.rename(new)
                 raise
     finally:
-        if retired.exists() and not folder.exists():
-            retired.rename(folder)
         with held_back():
-            shutil.rmtree(new, ignore_errors=True)
-            shutil.rmtree(retired, ignore_errors=True)
-            if first and not folder.exists():
+            if aside and aside[1].exists() and not folder.exists():
+                aside[1].rename(folder)
+            for path in aside:
+                shutil.rmtree(path, ignore_errors=True)
+            if first and aside and not folder.exists():
                 folder.parent.rmdir()
