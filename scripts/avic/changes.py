@@ -72,6 +72,11 @@ def state(base: Base, slug: str) -> str:
     return "up" if why.startswith(IN_BASE) else "–"
 
 
+def unfixed(base: Base) -> dict[str, str]:
+    """The changes that a base leaves out though it has the bug: slug -> why."""
+    return {slug: why for slug, why in base.why("Left-out").items() if why.startswith(UNFIXED)}
+
+
 def row(*cells: str) -> str:
     """A line of a table in Markdown."""
     return f"| {' | '.join(cells)} |"

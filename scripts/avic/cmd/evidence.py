@@ -32,7 +32,7 @@ from pathlib import Path
 from avic import ktap
 from avic.base import BASE, Base
 from avic.build import Images
-from avic.changes import UNFIXED, ids, read_changes
+from avic.changes import ids, read_changes, unfixed
 from avic.paths import CACHE, TOP
 from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
@@ -362,15 +362,15 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
     """
     proofs = load_proofs(TOP / "ci" / "proofs", ids(read_changes()[0]))
     slugs = BASE.slugs
-    unfixed = {slug: why for slug, why in BASE.why("Left-out").items() if why.startswith(UNFIXED)}
-    rows = choose([proof for proof in proofs if not unfixed.keys() & {*proof.slugs}], slugs)
+    left = unfixed(BASE)
+    rows = choose([proof for proof in proofs if not left.keys() & {*proof.slugs}], slugs)
     if unknown := wanted - {row.proof.slug for row in rows}:
         fail(2, f"ci/proofs has no case for {' '.join(sorted(unknown))} on {BASE}")
     rows = [row for row in rows if not wanted or row.proof.slug in wanted]
     for proof in proofs:
         if proof.test == "-" and proof.slug in slugs and not wanted:
             yield f"{proof.id:3} {proof.slug:25} nothing to show: {proof.why}", False
-    for slug, why in unfixed.items():
+    for slug, why in left.items():
         if not wanted:
             yield f"    {slug:25} left out here, {why}", False
     stands: dict[str, dict[int, int]] = {}
