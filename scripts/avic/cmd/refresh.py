@@ -26,10 +26,9 @@ def subject_of(repo: Path, commit: str) -> str:
     return git(repo, "show", "--no-patch", "--format=%s", commit).stdout.strip()
 
 
-def slug_of(repo: Path, commit: str, by_subject: dict[str, str]) -> str:
+def slug_of(repo: Path, commit: str, subject: str, by_subject: dict[str, str]) -> str:
     """The slug that the commit's patch had, else one made from its subject."""
     note = git(repo, "notes", "--ref=slug", "show", commit, check=False).stdout.strip()
-    subject = subject_of(repo, commit)
     if note or subject in by_subject:
         return note or by_subject[subject]
     words = re.sub(r"[^a-z0-9]+", "-", subject.rpartition(":")[2].lower()).strip("-")
@@ -50,13 +49,14 @@ def main() -> None:
         fail(1, f"branch stack in {repo} is not a line of commits on base: git rebase base stack")
     commits = git(repo, "rev-list", "--reverse", "base..stack").stdout.split()
     by_subject = {patch.subject: slug for slug, patch in old.items()}
-    slugs = [slug_of(repo, commit, by_subject) for commit in commits]
+    subjects = [subject_of(repo, commit) for commit in commits]
+    slugs = [slug_of(repo, commit, subject, by_subject) for commit, subject in zip(commits, subjects)]
     for slug in slugs:
         if slugs.count(slug) > 1:
             fail(1, f"two commits want the slug '{slug}': git notes --ref=slug edit one of them")
 
-    for slug, commit in zip(slugs, commits):
-        was = by_subject.get(subject_of(repo, commit), slug)
+    for slug, subject in zip(slugs, subjects):
+        was = by_subject.get(subject, slug)
         if slug not in old and was not in slugs:
             series.rename(was, slug)
     series.need_order(slugs)
