@@ -25,6 +25,7 @@ RUNNER = TOP / "scripts/runners/hardware"
 BOOT_SECONDS = 180
 # The same as scripts/runners/emulator: an IOMMU that posts interrupts.
 IOMMU = ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on", "-device", "amd-fch-smbus,addr=14.0"]
+CPU = "EPYC,+svm,+npt,+avic,+x2avic"
 # A device that nobody there uses.
 EDU = "0000:00:1e.0"
 # A test's first argument is that device, and VFIO has it.
@@ -193,16 +194,17 @@ class Hardware(Machine):
     def setUpClass(cls) -> None:
         super().setUpClass()
         cls.qemu = sh(TOP / "ci/emulator/build")
-        cls.kernel = Path(sh(TOP / "scripts/build", "base", "hardware"))
+        cls.kernel = Path(sh(TOP / "scripts/build", "stack", "hardware"))
         cls.folder = Path(tempfile.mkdtemp(prefix="avic-standin."))
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.standin = cls.boot("amd", "EPYC,+svm,+npt,+avic,+x2avic")
+        cls.standin = cls.boot("amd", CPU)
         cls.first = cls.standin.snapshot()
 
     @classmethod
-    def boot(cls, name: str, cpu: str) -> StandIn:
+    def boot(cls, name: str, cpu: str, kernel: Path | None = None) -> StandIn:
+        """kernel: an image of scripts/build; the stack's, which has all that either level needs."""
         (cls.folder / name).mkdir()
-        standin = StandIn(cls.folder / name, cls.qemu, cls.kernel, cpu)
+        standin = StandIn(cls.folder / name, cls.qemu, kernel or cls.kernel, cpu)
         cls.addClassCleanup(standin.stop)
         return standin
 
@@ -396,6 +398,16 @@ class Hardware(Machine):
         self.assertRegex(said, r"kernel: \S+ runs, in another configuration: 1 options differ")
         self.assertIn("KEXEC= boots the modules' kernel from RAM", said)
         self.assert_as_before()
+
+    def test_4_kernel_without_what_the_modules_need(self) -> None:
+        """The stack's kvm-amd on the base's kernel: no verdict, and the symbol's name."""
+        base = self.boot("base", CPU, Path(sh(TOP / "scripts/build", "base", "hardware")))
+        before = base.snapshot()
+        status, said = self.run_lane(self.bundle({"good": "true"}), base)
+        self.assertEqual(status, 2)
+        self.assertIn("kvm_amd needs amd_iommu_register_ga_log_overflow_notifier: not in the", said)
+        self.assertEqual(base.snapshot(), before)
+        base.stop()
 
     def test_5_splat(self) -> None:
         """A splat ends the run; the machine is restored, but takes no job until it is rebooted."""

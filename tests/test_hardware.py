@@ -108,6 +108,13 @@ class Results(unittest.TestCase):
     def test_avic_was_on(self) -> None:
         self.assertEqual(remote.without_avic(AVIC, self.plan(self.lane())), [])
 
+    def test_modules_for_another_kernel(self) -> None:
+        """The stack's kvm-amd on the base's kernel, in two lanes: one problem, by name."""
+        text = (CAPTURED / "unknown_symbol.ktap").read_text()
+        symbol = "amd_iommu_register_ga_log_overflow_notifier"
+        self.assertEqual(remote.unknown_symbols(text), [f"kvm_amd needs {symbol}"])
+        self.assertEqual(remote.unknown_symbols(AVIC), [])
+
     def test_avic_was_not_enabled(self) -> None:
         lane = self.lane()
         text = AVIC.replace(" AVIC enabled", " AVIC not so")

@@ -152,6 +152,12 @@ def without_avic(ktap: str, plan: Plan) -> list[str]:
     return found
 
 
+def unknown_symbols(ktap: str) -> list[str]:
+    """What a plan's modules asked the machine's kernel for in vain: they were not loaded."""
+    found = re.findall(r"(?m)^    #k .*?\b(\w+): Unknown symbol (\w+) ", ktap)
+    return [f"{module} needs {name}" for module, name in dict.fromkeys(found)]
+
+
 def serial_init(init: str, tty: str) -> str:
     """ci/guest/init for a machine with one serial port, which has to reboot instead of powering off.
 

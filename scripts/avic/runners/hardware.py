@@ -21,8 +21,8 @@ On the machine ci/hardware/supervise does the work.  It also ends the run and re
 the machine if the connection is lost: docs/HARDWARE.md.  A machine does one job at a
 time; the others wait.  If a run ends early, the last line of ktap is "Bail out!
 KIND: WHAT", with KIND one of splat, hang, panic, boot, error.
-Exit status: 0 if the plan was done, 1 if not, 2 if the machine lacks something
-or AVIC was not on where the plan asks for it.
+Exit status: 0 if the plan was done, 1 if not, 2 if the machine or its kernel lacks
+something or AVIC was not on where the plan asks for it.
 """
 
 from __future__ import annotations
@@ -421,6 +421,10 @@ def main() -> int:
     text = ktap.read_text(out / "ktap")
     if what := Progress.of(text).bail:
         fail(1, f"{what} (logs: {out})")
+    if lacks := remote.unknown_symbols(text):
+        what = f"{'; '.join(lacks)}: not in the running kernel"
+        bail(out, f"error: {what}")
+        fail(2, f"{host}: {what}; boot the stack's kernel or set KEXEC= (docs/HARDWARE.md)")
     if problems := remote.without_avic(text, Plan.read((bundle / "plan").read_text())):
         bail(out, f"error: {'; '.join(problems)}")
         # These passes show nothing, on either level: no report of them.
