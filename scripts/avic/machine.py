@@ -13,6 +13,7 @@ from pathlib import Path
 
 from avic import ktap
 from avic.base import BASE
+from avic.build import digest
 from avic.bundle import make_bundle
 from avic.paths import CACHE, TOP
 from avic.plan import Plan
@@ -33,6 +34,20 @@ def need_qemu() -> None:
         os.environ["QEMU"] = script(TOP / "ci" / "emulator" / "build")
 
 
+def of_ours(qemu: str) -> bool:
+    """Whether ci/emulator/build made it: then its path has the key of its source and patches."""
+    return Path(qemu).is_relative_to(CACHE / "emulator")
+
+
+def foreign_key(qemu: str) -> bytes:
+    """What another QEMU is, by its program: built anew it has the same path and version.
+
+    qemu: a path, or a name in PATH.  Empty for one of ours.
+    """
+    program = shutil.which(qemu)
+    return b"" if of_ours(qemu) or not program else digest(Path(program).read_bytes()).encode()
+
+
 def stack_of(repo: Path) -> str:
     """The short commit of the stack in a tree: results with different ones do not belong together."""
     return git(repo, "rev-parse", "--short", "stack").stdout.strip()
@@ -44,8 +59,7 @@ def made_with() -> dict[str, str]:
     found = {"commit": commit or "not in git"}
     if qemu := os.environ.get("QEMU"):
         found["qemu"] = script(qemu, "--version").split("\n")[0]
-        # Of ours, the key of its source and patches as well.
-        if Path(qemu).is_relative_to(CACHE / "emulator"):
+        if of_ours(qemu):
             found["qemu"] += f", ci/emulator {Path(qemu).parents[1].name}"
     return found
 
@@ -77,6 +91,7 @@ class Run:
         if RUNNER == "emulator":
             key += f"{text}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
             key += script(os.environ["QEMU"], "--version").encode()
+            key += foreign_key(os.environ["QEMU"])
         else:
             # Which tests get onto a machine depends on whether TESTS names them.
             key += f"{text}{script(self.runner, '--machine')}{os.environ.get('TESTS')}".encode()
