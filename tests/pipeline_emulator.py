@@ -54,7 +54,7 @@ class Emulator(Machine):
         """What fails before each fix of v6.12, and passes from it on, with AVIC active.
 
         Not the fixes of the GA Log: these want another base's selftests, and kernels of their own. Nor
-        what takes a variant: a machine that hangs is waited for for minutes.
+        what takes a variant: it needs minutes to see that a machine hangs.
         """
         slugs = set(Base.named("v6.12").slugs)
         proofs = read_proofs((TOP / "ci/proofs").read_text())
