@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avic.raw import printable
+
 # From best to worst.  A result that moves to the right got worse.
 STATUSES = ("pass", "skip", "fail", "timeout", "splat", "error", "hang", "panic", "boot", "not-run")
 
@@ -118,11 +120,6 @@ def status_of(failed: bool, note: str) -> tuple[str, str]:
     if not failed and re.fullmatch(r"\d+s", note):
         return "pass", note
     return "error", DAMAGED
-
-
-def printable(text: str) -> str:
-    """A line of a log without control characters, which terminals, XML and pages do not accept."""
-    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
 
 
 def sum_of(lane: str, name: str, block: list[str]) -> str:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from avic.raw import printable, printable_lines
+
 VERB = Path(sys.argv[0]).name
 BEGIN = time.monotonic()
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,15 +30,15 @@ def fail(status: int, message: str, details: str = "") -> NoReturn:
     status: 1 for a failed check, 2 for wrong use.  details: lines that
     belong to the message, such as a diff, printed below it.
     """
-    print(f"{VERB}: {message}", file=sys.stderr)
+    print(printable(f"{VERB}: {message}"), file=sys.stderr)
     if details:
-        print(details.rstrip("\n"), file=sys.stderr)
+        print(printable_lines(details.rstrip("\n")), file=sys.stderr)
     sys.exit(status)
 
 
 def say(message: str) -> None:
     """Progress, with the seconds since the start."""
-    print(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}", file=sys.stderr)
+    print(printable(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}"), file=sys.stderr)
 
 
 def output(*command: str | Path) -> tuple[int, str]:

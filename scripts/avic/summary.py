@@ -12,6 +12,7 @@ from pathlib import Path
 from avic import ktap, results
 from avic.machine import copy_logs
 from avic.process import replaced
+from avic.raw import printable_lines
 from avic.results import Judgement, Column, Suite
 
 
@@ -87,11 +88,6 @@ def xml(root: ET.Element) -> bytes:
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def xml_text(text: str) -> str:
-    """A log without the characters that XML does not allow."""
-    return "\n".join(ktap.printable(line) for line in text.split("\n"))
-
-
 def add_suites(root: ET.Element, levels: list[Column], prefix: str = "") -> None:
     """A suite for each lane of each level; a failure that the first level has too counts as known."""
     before = {(r.lane, r.name): r.status for r in levels[0].results} if levels[1:] else {}
@@ -107,14 +103,14 @@ def add_suites(root: ET.Element, levels: list[Column], prefix: str = "") -> None
                 if result.status == "skip" or (result.status != "pass" and known):
                     skipped += 1
                     note = result.note if result.status == "skip" else f"known: {result.status}"
-                    ET.SubElement(case, "skipped", message=xml_text(note))
+                    ET.SubElement(case, "skipped", message=printable_lines(note))
                 elif result.status != "pass":
                     failures += 1
-                    note = xml_text(result.note)
+                    note = printable_lines(result.note)
                     ET.SubElement(case, "failure", type=result.status, message=note)
                 log = "\n".join(result.log + result.kernel)
                 if log:
-                    ET.SubElement(case, "system-out").text = xml_text(log)
+                    ET.SubElement(case, "system-out").text = printable_lines(log)
             suite.set("tests", str(len(results)))
             suite.set("failures", str(failures))
             suite.set("skipped", str(skipped))

@@ -15,6 +15,7 @@ from pathlib import Path
 from avic.paths import TOP
 from avic.outgoing import Person, restamp
 from avic.process import fail
+from avic.raw import printable, printable_lines
 from avic.tree import DEAF, git
 
 # What b4 keeps in the cover letter's commit: the same line in 0.12 to 0.16.
@@ -162,10 +163,10 @@ def show_mails(text: str, wanted: int) -> None:
     if len(mails) != wanted:
         fail(1, f"b4 would send {len(mails)} mails, not {wanted}: see what it says", text)
     if os.environ.get("V"):
-        print(text)
+        print(printable_lines(text))
         return
     for field in ("To", "Cc"):
         for pair in getaddresses(mails[0].get_all(field, [])):
-            print(f"{field.lower():8} {formataddr(pair)}")
+            print(printable(f"{field.lower():8} {formataddr(pair)}"))
     for mail in mails:
-        print(f"mail     {' '.join(mail['Subject'].split())}")
+        print(printable(f"mail     {' '.join(mail['Subject'].split())}"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from avic import raw
 from avic.process import fail, held_back, say
 
 # Variables that make git ignore the user's settings.
@@ -31,6 +32,8 @@ def git(
 ) -> subprocess.CompletedProcess[str]:
     """Run git in repo without the user's settings, which must not change a result.
 
+    What it reads and says is text of avic.raw: each byte comes through.
+
     stdin: what git reads.  env: more variables, e.g. GIT_AUTHOR_NAME; without it the
     author is nobody.
     """
@@ -38,9 +41,7 @@ def git(
     with held_back():
         result = subprocess.run(
             ["git", "-C", str(repo), *args],
-            text=True,
-            errors="surrogateescape",
-            input=stdin,
+            input=raw.encode(stdin),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=os.environ
@@ -53,9 +54,10 @@ def git(
             }
             | dict(env),
         )
-    if check and result.returncode:
-        fail(1, f"git {args[0]} failed in {repo}: {result.stderr.strip()}")
-    return result
+    said = subprocess.CompletedProcess(args, result.returncode, raw.decode(result.stdout), raw.decode(result.stderr))
+    if check and said.returncode:
+        fail(1, f"git {args[0]} failed in {repo}: {' '.join(said.stderr.split())}")
+    return said
 
 
 def rev(repo: Path, name: str) -> str:

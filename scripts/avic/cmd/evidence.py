@@ -38,6 +38,7 @@ from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, replaced, script, unwind_on_signals
+from avic.raw import printable
 from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.results import Case, Evidence, Seen, save
 
@@ -319,7 +320,7 @@ def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
                 if result.status == "panic":
                     # The KTAP ends before the panic; the console has the reason.
                     console = ktap.read_text(boot.logs / "console").splitlines()[-OF_A_PANIC:]
-                    result.log += [ktap.printable(line) for line in console]
+                    result.log += [printable(line) for line in console]
                 boot.note(result)
             yield boot
     finally:

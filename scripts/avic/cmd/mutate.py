@@ -304,7 +304,7 @@ def check_stack(bench: Bench, modules: Path) -> Trial:
     if failed:
         # Next time it has to run again.
         shutil.rmtree(trial.done, ignore_errors=True)
-        fail(1, "the stack itself fails, fix that first:\n" + "\n".join(failed))
+        fail(1, "the stack itself fails, fix that first:", "\n".join(failed))
     return trial
 
 

@@ -29,6 +29,7 @@ from avic import ktap, plan as plans
 from avic.paths import TOP
 from avic.plan import Plan
 from avic.process import unwind_on_signals
+from avic.raw import printable
 
 BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 120)
 GRACE_SECONDS = int(os.environ.get("GRACE_SECONDS") or plans.GRACE_SECONDS)
@@ -109,7 +110,7 @@ class Watch:
             return ""
         panic = re.search(r"Kernel panic - .*", ktap.read_text(self.console))
         if panic and not running:
-            return f"panic: {ktap.printable(panic[0].strip())} ({here})"
+            return f"panic: {printable(panic[0].strip())} ({here})"
         if not running:
             return f"error: the machine stopped {here}"
         if not progress.begun:
@@ -140,7 +141,7 @@ def run(qemu: str, bundle: Path, out: Path) -> str:
                 return "hang: the guest did not power off"
             # One that came when the plan was done already.
             if panic := re.search(r"Kernel panic - .*", ktap.read_text(out / "console")):
-                return f"panic: {ktap.printable(panic[0].strip())} (at power-off)"
+                return f"panic: {printable(panic[0].strip())} (at power-off)"
         return verdict
     finally:
         if process.poll() is None:

@@ -45,6 +45,7 @@ from avic.bundle import pack_initramfs
 from avic.ktap import Progress, SplatRules
 from avic.plan import Plan
 from avic.process import fail, held_back, say, scratch, unwind_on_signals
+from avic.raw import printable
 from avic.remote import JOB, WORK, Host
 
 LEASE_SECONDS = int(os.environ.get("LEASE_SECONDS") or 60)
@@ -318,7 +319,7 @@ def read_serial(job: Job, out: Path, plan: Plan) -> str:
         if progress.ended:
             return ""
         if panic := re.search(r"Kernel panic - .*", serial):
-            return f"panic: {ktap.printable(panic[0].strip())}"
+            return f"panic: {printable(panic[0].strip())}"
         if not text and now - begin > BOOT_SECONDS:
             return f"boot: nothing on the serial line after {BOOT_SECONDS} s"
         if text and now - moved > plan.patience(progress.test):
