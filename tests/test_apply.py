@@ -59,7 +59,7 @@ class Apply(Toy):
         self.make_stack()
         patch = self.patches / "0001-toy-one.patch"
         patch.write_text("\n".join(patch.read_text().split("\n")[:-4]))
-        self.refused("apply", 1, "0001-toy-one.patch is corrupt", "x86.c, hunk 1")
+        self.refused("apply", 1, "0001-toy-one.patch:", "it is corrupt in", "x86.c, hunk 1")
 
     def test_truncated_after_a_file(self) -> None:
         repo = self.make_stack()
@@ -68,17 +68,17 @@ class Apply(Toy):
         self.script("refresh")
         patch = self.patches / "0003-toy-three.patch"
         patch.write_text(patch.read_text().rpartition("diff --git")[0])
-        self.refused("apply", 1, "0003-toy-three.patch is truncated or edited", "2 files", "1 file")
+        self.refused("apply", 1, "0003-toy-three.patch: it is truncated or edited", "2 files", "1 file")
 
     def test_edited_by_hand(self) -> None:
         self.make_stack()
         edit(self.patches / "0001-toy-one.patch", "\n+changed", "\n+more\n+changed")
-        self.refused("apply", 1, "0001-toy-one.patch is corrupt")
+        self.refused("apply", 1, "0001-toy-one.patch:24: it is corrupt")
 
     def test_not_a_patch(self) -> None:
         self.make_stack()
         (self.patches / "0002-toy-two.patch").write_text("nothing\n")
-        self.refused("apply", 1, "0002-toy-two.patch is no git patch")
+        self.refused("apply", 1, "0002-toy-two.patch: it is no git patch")
 
     def test_entry_without_file(self) -> None:
         self.make_stack()

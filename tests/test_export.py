@@ -35,9 +35,9 @@ print "$_\\0$fields->{$_}\\0" for keys %$fields;
 def dep3(path: Path) -> dict[str, str]:
     """The fields of a patch's header."""
     head = path.with_suffix(".head")
-    head.write_text(path.read_text().partition("\n---\n")[0] + "\n")
-    said = subprocess.check_output(["perl", "-MDpkg::Control::HashCore", "-e", DEP3, head], text=True)
-    words = said.split("\0")
+    head.write_bytes(path.read_bytes().partition(b"\n---\n")[0] + b"\n")
+    said = subprocess.check_output(["perl", "-MDpkg::Control::HashCore", "-e", DEP3, head])
+    words = said.decode().split("\0")
     return dict(zip(words[::2], words[1::2]))
 
 
@@ -131,6 +131,15 @@ class Forms(Base):
         for head in heads:
             self.assertRegex(head["Last-Update"], r"^\d{4}-\d\d-\d\d$")
             self.assertIn("@", head["Author"])
+
+    def test_debian_has_names_as_they_are(self) -> None:
+        repo = Path(self.script("apply").stdout.strip())
+        message = "KVM: SVM: Jörg’s toy 日本語 that goes on and on until its header takes a second line\n\nWhy, Zoë?"
+        git(repo, "commit", "--quiet", "--amend", "--author=Jörg Müller, PhD <j@localhost>", f"--message={message}")
+        self.script("refresh")
+        three = dep3(next(self.export("debian").rglob("0003-*")))
+        self.assertEqual(three["Author"], "Jörg Müller, PhD <j@localhost>")
+        self.assertEqual(three["Description"].split("\n"), [message.split("\n")[0], "Why, Zoë?"])
 
     def test_quilt(self) -> None:
         folder = self.export("quilt")

@@ -44,12 +44,6 @@ def read_rules(path: Path) -> list[Rule]:
     return rules
 
 
-def changelog(patch: Patch) -> str:
-    """The text between a patch's headers and its diffstat."""
-    head = patch.path.read_text().partition("\n---\n")[0]
-    return head.partition("\n\n")[2]
-
-
 def tests_only(patch: Patch) -> bool:
     """Whether a patch leaves the kernel itself alone."""
     return all(file.startswith(("tools/", "Documentation/")) for file in patch.files)
@@ -57,7 +51,7 @@ def tests_only(patch: Patch) -> bool:
 
 def parts(patch: Patch) -> dict[str, list[str]]:
     """What the rules look at, by the name of the part."""
-    text = changelog(patch)
+    text = patch.text
     subject = [patch.subject]
     return {
         "subject": subject,
@@ -111,7 +105,7 @@ def check(rules: list[Rule], patches: list[Patch], repo: Path) -> list[Finding]:
                     message = f"comes after the test {first_test}: {rule.advice}"
             else:
                 table = commits(TOP / rule.kind)
-                text = changelog(patch)
+                text = patch.text
                 named = {(commit, "") for commit in CITED.findall(text)}
                 for line in looked_at["fixes"]:
                     if match := re.match(r'([0-9a-f]{7,40}) \("(.*)"\)', line):

@@ -43,7 +43,7 @@ def identity(tree: Path | None) -> Person:
     """The git identity of the person who runs this, as configured in tree; exits with 2 if there is none."""
     said = subprocess.run(
         ["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"],
-        cwd=tree, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        cwd=tree, encoding="utf-8", errors="surrogateescape", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     match = re.match(r"(.+) <(.+@.+)> ", said.stdout)
     if said.returncode or not match:
@@ -108,8 +108,7 @@ def provenance(patches: list[Patch]) -> dict[str, Upstream]:
 def need_no_tags(patches: list[Patch], me: Person | None) -> None:
     """Exit with 1 if a patch has a tag that somebody other than the exporting person gave."""
     for patch in patches:
-        head = patch.path.read_text().partition("\n---\n")[0]
-        for tag, value in GIVEN.findall(head):
+        for tag, value in GIVEN.findall(patch.text):
             if me is None or f"<{me.email.lower()}>" not in value.lower():
                 fail(
                     1,

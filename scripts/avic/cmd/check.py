@@ -32,7 +32,7 @@ from pathlib import Path
 from avic import changelog, kbuild
 from avic.base import BASE
 from avic.paths import CACHE, TOP
-from avic.exact import apply_one, tree_aside
+from avic.exact import tree_aside
 from avic.findings import BROKE, Finding, Places, more, of_checkpatch, of_spatch
 from avic.build import Tree, fragments
 from avic.kbuild import Build, CouldNot, Tools
@@ -178,8 +178,8 @@ class Check:
                 if trouble:
                     trouble = f"{levels[-1].name} is not there"
                 else:
-                    trouble, context = apply_one(aside, patch)
-                commit = "" if trouble else rev(aside, "HEAD")
+                    trouble, context = aside.add(patch)
+                commit = "" if trouble else aside.head
                 levels.append(Level(number, name, commit, patch, trouble, context))
         series = BASE.series
         for section in series.sections:
@@ -195,9 +195,9 @@ class Check:
         with locked(self.repo), tree_aside(self.repo) as aside:
             for patch in self.patches:
                 if patch.path.name in names and not trouble:
-                    trouble, context = apply_one(aside, patch)
+                    trouble, context = aside.add(patch)
                     trouble = trouble and f"{patch.path.name} needs another section: {trouble}"
-            return Level(number, name, "" if trouble else rev(aside, "HEAD"), None, trouble, context)
+            return Level(number, name, "" if trouble else aside.head, None, trouble, context)
 
     # A method for each kind of gate.  It returns all findings of a level, or raises CouldNot.
 

@@ -33,12 +33,12 @@ import argparse
 import re
 import shutil
 import textwrap
-from email import message_from_string
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from avic import raw
 from avic.base import BASE
-from avic.paths import CACHE
+from avic.paths import CACHE, TOP
 from avic.exact import commit_all
 from avic.outgoing import (
     GIVEN, Cover, Upstream, add_trailers, author_of, identity, need_no_tags, provenance,
@@ -203,7 +203,7 @@ def export_mbox(args: argparse.Namespace, out: Path) -> None:
     series.commit()
     name = f"avic-{series.name}.mbox"
     with replaced(out) as new:
-        (new / name).write_text(series.mails(cover, args.prefix))
+        raw.write(new / name, series.mails(cover, args.prefix))
     print(f"{len(series.commits)} patches and the cover letter in {out / name}")
     series.say_what_first()
     print(f"to apply: git am --empty=drop {out / name}   (the cover letter is an empty patch)")
@@ -279,14 +279,13 @@ Each patch says where it differs from the upstream commit, and why.
 
 def dep3(patch: Patch, entry: Upstream) -> str:
     """The patch with a DEP-3 header."""
-    head, _, rest = patch.path.read_text().partition("\n---\n")
-    mail = message_from_string(head.partition("\n")[2])
-    text = mail.get_payload().strip()
+    text = patch.text.strip()
+    if "." in text.split("\n"):
+        fail(1, f"{patch.path.relative_to(TOP)}: its text has a line '.', which DEP-3 takes for an empty one: reword it")
     if entry.version and not entry.commit:
         text += f"\n\nMainline fixes this in another way: as of {entry.version} {entry.note}."
     lines = [line if line.strip() else "." for line in text.split("\n")]
-    author = " ".join(mail["From"].split())
-    fields = [f"Description: {patch.subject}", *(f" {line}" for line in lines), f"Author: {author}"]
+    fields = [f"Description: {patch.subject}", *(f" {line}" for line in lines), f"Author: {patch.author}"]
     if entry.commit:
         fields += [
             f"Origin: backport, {entry.url}",
@@ -296,8 +295,8 @@ def dep3(patch: Patch, entry: Upstream) -> str:
     else:
         fields += ["Origin: vendor"]
         fields += [f"Forwarded: {entry.link or ('not-needed' if entry.version else 'no')}"]
-    fields += [f"Last-Update: {parsedate_to_datetime(mail['Date']):%Y-%m-%d}"]
-    return "\n".join([*fields, "---", rest])
+    fields += [f"Last-Update: {parsedate_to_datetime(patch.date):%Y-%m-%d}"]
+    return "\n".join([*fields, "---", patch.diff])
 
 
 def export_debian(args: argparse.Namespace, out: Path) -> None:
@@ -307,7 +306,7 @@ def export_debian(args: argparse.Namespace, out: Path) -> None:
         folder = new / "debian/patches" / DEBIAN
         folder.mkdir(parents=True)
         for patch in series.patches:
-            (folder / patch.path.name).write_text(dep3(patch, where[patch.slug]))
+            raw.write(folder / patch.path.name, dep3(patch, where[patch.slug]))
         names = "".join(f"{DEBIAN}/{patch.path.name}\n" for patch in series.patches)
         (new / "series").write_text(f"\n# AVIC in KVM, from {series.words}\n{names}")
     print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
@@ -328,9 +327,9 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
                 never = f"Never, {entry.version} fixes it in another way: {entry.note}"
                 not_yet = f"Submitted, {entry.link}" if entry.link else "Not yet, not posted"
                 state = [f"Patch-mainline: {never if entry.version else not_yet}"]
-            head, _, rest = patch.path.read_text().partition("\n\n")
-            (new / patch.path.name).write_text("\n".join([head, *state, "", rest]))
-        (new / "series").write_text(BASE.series.text([patch.path.name for patch in series.patches]))
+            head, _, rest = patch.raw.partition("\n\n")
+            raw.write(new / patch.path.name, "\n".join([head, *state, "", rest]))
+        raw.write(new / "series", BASE.series.text([patch.path.name for patch in series.patches]))
     print(f"{len(series.patches)} patches in {out}")
     series.say_what_first()
     print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")

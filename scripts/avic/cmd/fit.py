@@ -14,16 +14,17 @@ import textwrap
 from pathlib import Path
 
 from avic.base import BASE, Base
-from avic.exact import apply_one, tree_aside
+from avic.exact import tree_aside
 from avic.process import unwind_on_signals
+from avic.raw import printable_lines
 
 
 def fit(repo: Path, base: Base) -> tuple[bool, str]:
     """Whether a base's whole series applies, and the lines that say so."""
     patches, name = base.patches, base.name
-    with tree_aside(repo) as tree:
+    with tree_aside(repo) as aside:
         for number, patch in enumerate(patches):
-            where, context = apply_one(tree, patch)
+            where, context = aside.add(patch)
             if where:
                 shown = textwrap.indent(context.rstrip(), "        ")
                 line = f"{name:6} {number} of {len(patches)} apply, then {patch.path.name}: {where}"
@@ -39,5 +40,5 @@ def main() -> int:
     for base in wanted:
         fits, lines = fit(repo, base)
         whole |= fits
-        print(lines)
+        print(printable_lines(lines))
     return 0 if whole else 1

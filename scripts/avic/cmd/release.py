@@ -22,11 +22,11 @@ from pathlib import Path
 
 from avic.base import Base
 from avic.paths import CACHE, TOP
-from avic.exact import apply_one, commit_all, tree_aside
+from avic.exact import apply_all, commit_all
 from avic.outgoing import RELEASES, identity, recorded
 from avic.patch import Patch, substance
 from avic.process import fail, held_back, replaced, say, scratch, unwind_on_signals
-from avic.tree import git, rev, unpack
+from avic.tree import git, unpack
 
 
 def ours(*args: str) -> str:
@@ -61,20 +61,15 @@ def changes(old: dict[str, Patch], new: dict[str, Patch]) -> dict[str, str]:
             found[slug] = "new"
         elif slug not in new:
             found[slug] = "gone"
-        elif substance(old[slug].path.read_text()) != substance(new[slug].path.read_text()):
+        elif substance(old[slug].raw) != substance(new[slug].raw):
             found[slug] = "changed"
     return found
 
 
 def commits_of(repo: Path, patches: dict[str, Patch]) -> dict[str, str]:
     """The commit of each patch, by slug; empty if the series does not apply to repo's base."""
-    found = {}
-    with tree_aside(repo) as tree:
-        for slug, patch in patches.items():
-            if apply_one(tree, patch)[0]:
-                return {}
-            found[slug] = rev(tree, "HEAD")
-    return found
+    commits, where, _ = apply_all(repo, list(patches.values()))
+    return {} if where else dict(zip(patches, commits))
 
 
 def range_diff(repo: Path, old: dict[str, Patch], new: dict[str, Patch], slugs: list[str]) -> str:
@@ -87,7 +82,7 @@ def range_diff(repo: Path, old: dict[str, Patch], new: dict[str, Patch], slugs: 
             ranges = [f"{commits[slug]}~1..{commits[slug]}" for commits in (before, after)]
             text.append(git(repo, "range-diff", "--no-color", "--creation-factor=100", *ranges).stdout)
         else:
-            one, other = (stack[slug].path.read_text().splitlines(True) for stack in (old, new))
+            one, other = (stack[slug].raw.splitlines(True) for stack in (old, new))
             text.append("the old series does not apply to this base any more; as text:\n")
             text += difflib.unified_diff(one, other, "old", "new", n=1)
     return "".join(text)
