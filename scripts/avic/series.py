@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """A series file: the order of its patches, and its sections.  Here is its one reader and its one writer.
 
+A line is one of three; all else that quilt or others know is refused with its line:
+
+  NNNN-SLUG.patch       a patch, from the first column to the last; the numbers rise
+  # TEXT                a comment, from the first column on; kept byte for byte
+  (nothing or blanks)   kept as it is
+
 A section can go out as a series of its own.  Its lines are comments, so quilt reads the file as before:
 
   # Section NAME: TITLE
@@ -16,12 +22,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from avic import raw
 from avic.patch import NAME, slug_in
 from avic.paths import TOP
 from avic.process import fail
 
 SECTION = re.compile(r"# Section ([a-z0-9][a-z0-9-]*): (\S.*)")
 NEEDS = re.compile(r"# Needs:((?: +[a-z0-9][a-z0-9-]*)+) *")
+# What is no line of a series here, and what to do about it.
+FOREIGN = (
+    (re.compile(r".*\r"), "it ends with CR: write the file with LF alone"),
+    (re.compile("\ufeff.*"), "the file begins with a byte order mark: take it out"),
+    (re.compile(r"\s.*"), "it is indented: begin in the first column"),
+    (re.compile(r"[+-].*"), "guards are not known here: take it off, or the line out"),
+    (re.compile(r".*#.*"), "a comment stands behind the entry: give it a line of its own, above"),
+    (re.compile(r".*\s-\S.*"), "patches here take no option, all are -p1: take it off"),
+    (re.compile(r".*\s"), "blanks stand behind the entry: take them off"),
+)
 # Comments that are meant to be one of these.
 MEANT = re.compile(r"# (?:Section|Needs)\b|(?i:#+\s*(?:section\s+\S+\s*:|needs\s*:))")
 
@@ -48,11 +65,16 @@ class SeriesFile:
         self.lines: dict[str, int] = {}  # where a patch is, by its slug
         self.parts = [Section("")]
         pending: list[str] = []
-        for number, line in enumerate(text.splitlines(), 1):
-            if name := line.split("#")[0].strip():
-                self.comments[slug_in(name)], pending = pending, []
-                self.lines[slug_in(name)] = number
-                self.parts[-1].names.append(name)
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+            if NAME.fullmatch(line):
+                if slug_in(line) in self.lines:
+                    self.wrong(number, f"{slug_in(line)} is in line {self.lines[slug_in(line)]} already: take one out")
+                self.comments[slug_in(line)], pending = pending, []
+                self.lines[slug_in(line)] = number
+                self.parts[-1].names.append(line)
+            elif line.endswith("\r") or (line.strip(" \t") and not line.startswith("#")):
+                advice = (advice for pattern, advice in FOREIGN if pattern.fullmatch(line))
+                self.wrong(number, f"'{line}': {next(advice, 'want NNNN-slug.patch, a comment or an empty line')}")
             elif match := SECTION.fullmatch(line):
                 self.parts.append(Section(match[1], match[2], number, [*pending, line]))
                 pending = []
@@ -78,8 +100,9 @@ class SeriesFile:
         path = folder / "series"
         shown = path.relative_to(TOP) if path.is_relative_to(TOP) else path
         if not path.exists():
-            fail(2, f"no base '{folder.name}': there is no {shown}; set BASE= to a folder of patches/")
-        return cls(path.read_text(), str(shown))
+            known = " ".join(sorted(each.parent.name for each in folder.parent.glob("*/series")))
+            fail(2, f"no base '{folder.name}': patches/ has {known or 'none'}; set BASE=")
+        return cls(raw.read(path), str(shown))
 
     def wrong(self, line: int, message: str) -> NoReturn:
         """Exit with 1: what is wrong in a line."""
@@ -106,6 +129,12 @@ class SeriesFile:
             if not section.names:
                 self.wrong(section.line, f"section {section.name} is empty: take its lines out")
             above.append(section.name)
+
+    def need_listed(self, folder: Path) -> None:
+        """Exit with 1 if the folder has a patch that is in no line."""
+        for path in sorted(folder.glob("*.patch")):
+            if path.name not in self.names:
+                fail(1, f"{path.name} is not in {self.shown}: add a line for it, or remove the file")
 
     @property
     def names(self) -> list[str]:
@@ -204,19 +233,18 @@ def read_series(folder: Path) -> SeriesFile:
     `git am folder/*.patch` and `quilt push -a` must mean the same.
     """
     series = SeriesFile.of(folder)
-    names, shown = series.names, series.shown
-    for name in names:
-        if not NAME.fullmatch(name):
-            fail(1, f"{shown} has '{name}': names are NNNN-slug.patch, run scripts/refresh")
+    series.need_listed(folder)
+    for name in series.names:
         if not (folder / name).is_file():
             fail(
                 1,
-                f"{shown} names {name}, but there is no such file:"
-                " bring it back, or take the line out",
+                f"{series.shown} names {name}, but there is no such file:"
+                " bring it back, take the line out, or run scripts/refresh if branch stack has it",
             )
-    for path in sorted(folder.glob("*.patch")):
-        if path.name not in names:
-            fail(1, f"{path.name} is not in {shown}: add a line for it, or remove the file")
-    if names != sorted(set(names)):
-        fail(1, f"{shown} is not in the order of its numbers: run scripts/refresh")
+    if series.names != sorted(series.names):
+        fail(
+            1,
+            f"{series.shown} is not in the order of its numbers: put the lines in order;"
+            " to change it, git rebase the branch and run scripts/refresh",
+        )
     return series

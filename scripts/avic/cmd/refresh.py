@@ -14,6 +14,7 @@ import re
 import shutil
 from pathlib import Path
 
+from avic import raw
 from avic.base import BASE
 from avic.paths import TOP
 from avic.patch import substance
@@ -77,7 +78,7 @@ def main() -> None:
             (new / name).write_text(kept if substance(kept) == substance(text) else text)
         for patch in old.values():
             print(f"gone     {patch.path.name}")
-        (new / "series").write_text(series.text(names))
+        raw.write(new / "series", series.text(names))
         for path in BASE.folder.iterdir():
             if path.suffix != ".patch" and path.name != "series":
                 shutil.copy2(path, new / path.name, follow_symlinks=False)
