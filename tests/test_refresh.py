@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/refresh: the branch back into patches, touching only what changed."""
 
+import os
+import subprocess
+
 from toy import Toy, edit, git
 
 
@@ -102,6 +105,80 @@ class Refresh(Toy):
 
     def test_needs_a_branch(self) -> None:
         self.refused("refresh", 2, "no branch stack", "scripts/apply")
+
+    def test_slug_survives_a_new_subject_before_the_next_apply(self) -> None:
+        repo = self.make_stack()
+        git(repo, "commit", "--quiet", "--amend", "--message=KVM: SVM: Say it better\n\nWhy.")
+        self.assertIn("changed  0003-toy-three.patch", self.script("refresh").stdout)
+
+    def test_in_the_middle_of_something_else(self) -> None:
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        before = self.content()
+        for what, command, end in (
+            ("a rebase", ["-c", "sequence.editor=sed -i 1s/pick/edit/", "rebase", "--interactive", "base"], ["rebase", "--abort"]),
+            ("a merge", ["merge", "--quiet", "--no-commit", "--no-ff", "side"], ["merge", "--abort"]),
+            ("a bisect", ["bisect", "start", "stack", "base"], ["bisect", "reset"]),
+        ):
+            with self.subTest(what):
+                git(repo, "branch", "--force", "side", "stack~1")
+                if what == "a merge":
+                    git(repo, "checkout", "--quiet", "side")
+                    edit(repo / "arch/x86/kvm/x86.c", "line 55 of", "changed line 55 of")
+                    git(repo, "commit", "--quiet", "--all", "--message=side")
+                    git(repo, "checkout", "--quiet", "stack")
+                git(repo, *command)
+                head = git(repo, "rev-parse", "HEAD")
+                if what == "a merge":
+                    git(repo, "restore", "--source=HEAD", "--staged", "--worktree", ".")
+                for verb in ("refresh", "apply"):
+                    self.refused(verb, 1, f"is in the middle of {what}", RESET="1")
+                self.assertEqual(git(repo, "rev-parse", "HEAD"), head)
+                self.assertEqual(self.content(), before)
+                git(repo, *end)
+
+    def test_on_another_branch(self) -> None:
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        before = self.content()
+        for place in (["-b", "mine"], ["--detach"]):
+            git(repo, "checkout", "--quiet", *place)
+            edit(repo / "arch/x86/kvm/x86.c", "line 55 of", "changed line 55 of")
+            git(repo, "commit", "--quiet", "--all", "--message=KVM: SVM: Mine")
+            head = git(repo, "rev-parse", "HEAD")
+            for verb in ("refresh", "apply"):
+                self.refused(verb, 1, "not on stack", "switch stack")
+            self.assertEqual(git(repo, "rev-parse", "HEAD"), head)
+            self.assertEqual(self.content(), before)
+            git(repo, "checkout", "--quiet", "stack")
+
+    def test_untracked_files_are_named(self) -> None:
+        for rules in ("*.o\n", "*.o\n/*\n!/debian/\n"):
+            with self.subTest(rules):
+                (self.tree / ".gitignore").write_text(rules)
+                git(self.tree, "add", "--force", ".gitignore")
+                git(self.tree, "commit", "--quiet", "--message=ignore")
+                for path in self.patches.glob("*.patch"):
+                    path.unlink()
+                (self.patches / "series").write_text("")
+                repo = self.make_stack()
+                for name in ("tools/testing/new test.c", "arch/x86/kvm/x86.o"):
+                    (repo / name).parent.mkdir(parents=True, exist_ok=True)
+                    (repo / name).write_text("int x;\n")
+                said = self.script("refresh").stdout
+                self.assertIn("untracked, in no patch: tools/testing/new test.c\n", said)
+                self.assertNotIn("x86.o", said)
+
+    def test_head_of_a_pipe(self) -> None:
+        """A reader that goes away does not keep refresh from being done."""
+        repo = self.make_stack()
+        edit(repo / "arch/x86/kvm/x86.c", "changed line 40", "fixed line 40")
+        git(repo, "commit", "--quiet", "--all", "--amend", "--no-edit")
+        done = subprocess.run(
+            ["bash", "-c", f"'{self.project}/scripts/refresh' | true"], env=os.environ | self.env, stderr=subprocess.PIPE, text=True
+        )
+        self.assertEqual(done.stderr, "")
+        self.assertIn("fixed line 40", self.content()["0003-toy-three.patch"])
 
     def test_interrupt_at_any_time(self) -> None:
         repo = self.make_stack()

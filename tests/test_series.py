@@ -62,5 +62,14 @@ class Series(Toy):
         self.refused("refresh", 1, "0004-mine.patch is not in patches/toy/series")
         self.assertTrue((self.patches / "0004-mine.patch").exists())
 
+    def test_patches_that_cannot_be_read_are_written_anew(self) -> None:
+        before = self.bytes()
+        (self.patches / "0001-toy-one.patch").write_text("nothing\n")
+        (self.patches / "0002-toy-two.patch").unlink()
+        (self.patches / "0003-toy-three.patch").write_bytes(b"\xff\xfe\x00")
+        self.refused("apply", 1, "scripts/refresh")
+        self.assertIn("changed  0001-toy-one.patch", self.script("refresh").stdout)
+        self.assertEqual(self.bytes(), before)
+
     def bytes(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.patches.iterdir()}

@@ -10,9 +10,10 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from avic import raw
-from avic.process import fail, held_back, say
+from avic.process import fail, held_back, say, scratch
 
 # Variables that make git ignore the user's settings.
 DEAF = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
@@ -65,6 +66,18 @@ def rev(repo: Path, name: str) -> str:
     return git(repo, "rev-parse", "--verify", "--quiet", name, check=False).stdout.strip()
 
 
+def slug_note(repo: Path, commit: str) -> str:
+    """The slug that a commit carries over rebase and amend, '' if none."""
+    return git(repo, "notes", "--ref=slug", "show", commit, check=False).stdout.strip()
+
+
+def set_slug(repo: Path, commit: str, slug: str) -> None:
+    """Let a commit, and what a rebase or amend makes of it, carry a slug."""
+    if slug_note(repo, commit) != slug:
+        git(repo, "config", "notes.rewriteRef", "refs/notes/slug")
+        git(repo, "notes", "--ref=slug", "add", "--force", f"--message={slug}", commit)
+
+
 def unpack(repo: Path, commit: str, folder: Path, *names: str) -> str:
     """Write files, or folders with what is in them, as the commit has them, below a folder.
 
@@ -96,3 +109,40 @@ def need_clean(repo: Path) -> None:
     """Exit with 1 if tracked files in repo have changes that no commit has."""
     if git(repo, "status", "--porcelain", "--untracked-files=no").stdout:
         fail(1, f"{repo} has uncommitted changes: commit them on branch stack, or git checkout .")
+
+
+# What git keeps while it waits for its user -> what it is in the middle of.
+WAITING = {
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase or git am",
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "BISECT_START": "a bisect",
+}
+
+
+def need_on(repo: Path, *branches: str) -> None:
+    """Exit with 1 if the user is at work on anything else in repo: in the middle of a rebase, or on another branch."""
+    for name, what in WAITING.items():
+        if Path(git(repo, "rev-parse", "--path-format=absolute", "--git-path", name).stdout.strip()).exists():
+            fail(1, f"{repo} is in the middle of {what}: finish or abort it first, git status says how")
+    branch = git(repo, "symbolic-ref", "--short", "--quiet", "HEAD", check=False).stdout.strip()
+    if branch not in branches:
+        where = f"on branch {branch}" if branch else "at no branch"
+        fail(1, f"{repo} is {where}, not on {branches[0]}: git -C {quote(str(repo))} switch {branches[0]}")
+
+
+def untracked(repo: Path) -> list[str]:
+    """Files in repo that no commit has and that the kernel's .gitignore does not name.
+
+    Debian's kernels ignore everything at the top, and so a new file anywhere: that line does not count.
+    """
+    ignored = repo / ".gitignore"
+    rules = raw.read(ignored).split("\n") if ignored.exists() else []
+    listed = ["ls-files", "--others", "-z"]
+    if "/*" not in rules:
+        return git(repo, *listed, "--exclude-standard").stdout.split("\0")[:-1]
+    with scratch("avic-ignore.") as folder:
+        raw.write(folder / "rules", "\n".join(rule for rule in rules if rule != "/*"))
+        return git(repo, *listed, f"--exclude-from={folder / 'rules'}").stdout.split("\0")[:-1]

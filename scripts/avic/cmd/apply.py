@@ -5,8 +5,9 @@
   TREE=        a user's own kernel tree (see scripts/fetch)
   RESET=1      drop commits on `stack` that were never refreshed into patches/
 
-Exact: no fuzz, no three-way merge.  The work is done in a temporary tree; the
-branch moves only once the whole series has applied.  Prints the folder.
+Exact: no fuzz, no three-way merge, and git am and quilt make the same files.  The work
+is done in a temporary tree; the branch moves only once the whole series has applied.
+Prints the folder.
 """
 
 import os
@@ -15,7 +16,7 @@ from avic.base import BASE
 from avic.paths import TOP
 from avic.exact import commit_all
 from avic.process import fail, held_back, unwind_on_signals
-from avic.tree import git, locked, need_clean, rev
+from avic.tree import git, locked, need_clean, need_on, rev, set_slug
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     patches = BASE.patches
     repo = BASE.tree("fetch")
     need_clean(repo)
+    need_on(repo, *(["stack", "base"] if rev(repo, "stack") else ["base"]))
     if rev(repo, "stack") != rev(repo, "refs/avic/applied") and not os.environ.get("RESET"):
         fail(
             1,
@@ -31,10 +33,8 @@ def main() -> None:
         )
     commits = commit_all(repo, patches)
     for commit, patch in zip(commits, patches):
-        git(repo, "notes", "--ref=slug", "add", "--force", f"--message={patch.slug}", commit)
+        set_slug(repo, commit, patch.slug)
     done = commits[-1] if commits else rev(repo, "base")
-    if patches:
-        git(repo, "config", "notes.rewriteRef", "refs/notes/slug")
     with locked(repo), held_back():
         git(repo, "checkout", "--quiet", "-B", "stack", done)
         git(repo, "update-ref", "refs/avic/applied", done)
