@@ -106,6 +106,16 @@ class FetchDebian(Fetched):
     def test_base_from_debian(self) -> None:
         self.check(self.script("fetch").stdout, "1.0-1")
 
+    def test_new_files_are_not_ignored(self) -> None:
+        """Debian's package ignores everything at the top, and with it each new file anywhere."""
+        (self.tree / ".gitignore").write_text("*.o\n#\n# Debian packaging\n#\n/*\n!/debian/\n")
+        self.mirror.add("1.1-1", self.tree)
+        repo = Path(self.script("fetch").stdout.strip())
+        self.check(str(repo), "1.1-1")
+        for name in ("arch/x86/kvm/new.c", "new.o"):
+            (repo / name).write_text("int x;\n")
+        self.assertEqual(git(repo, "status", "--porcelain"), "?? arch/x86/kvm/new.c")
+
     def test_second_time_needs_no_network(self) -> None:
         self.script("fetch")
         self.machine("http://127.0.0.1:9/debian")
