@@ -55,6 +55,28 @@ class Apply(Toy):
         self.assertEqual(git(repo, "rev-parse", "HEAD", "stack"), f"{before}\n{before}")
         self.assertEqual(git(repo, "status", "--porcelain"), "")
 
+    def test_resolve_where_it_does_not_apply(self) -> None:
+        """What applied stays, the conflict is where one works, and refresh takes what comes out."""
+        self.make_stack()
+        edit(self.tree / "arch/x86/kvm/svm/avic.c", "line 9 of", "other line 9 of")
+        git(self.tree, "commit", "--quiet", "--all", "--message=context")
+        self.refused("apply", 1, "0002-toy-two.patch does not apply", "RESOLVE=1")
+        repo = next(p for p in (self.cache / "base/toy").iterdir() if "other" in (p / "arch/x86/kvm/svm/avic.c").read_text())
+        self.assertEqual(git(repo, "branch", "--list", "stack"), "")
+        self.refused("apply", 1, "0002-toy-two.patch does not apply", str(repo), "git am --continue", RESOLVE="1")
+        self.assertEqual(git(repo, "log", "--format=%s", "base..stack"), "KVM: SVM: Toy one")
+        self.assertIn("+changed line 10 of avic.c", (repo / "arch/x86/kvm/svm/avic.c.rej").read_text())
+        self.refused("refresh", 1, "in the middle of")
+        edit(repo / "arch/x86/kvm/svm/avic.c", "line 10 of", "changed line 10 of")
+        (repo / "arch/x86/kvm/svm/avic.c.rej").unlink()
+        git(repo, "add", "--all")
+        git(repo, "am", "--quiet", "--continue")
+        said = self.script("refresh").stdout
+        self.assertIn("changed  0002-toy-two.patch\n", said)
+        self.assertIn("3 patches", said)
+        self.assertIn("other line 9", self.content()["0002-toy-two.patch"])
+        self.script("apply")
+
     def test_truncated_in_a_hunk(self) -> None:
         self.make_stack()
         patch = self.patches / "0001-toy-one.patch"
