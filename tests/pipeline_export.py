@@ -46,11 +46,11 @@ EXPECTED = {
 }
 
 
-def run(base: str, form: str, out: Path, **env: str) -> str:
+def run(base: str, form: str, out: Path, project: Path = TOP, **env: str) -> str:
     """Export a real base's series as somebody called Test."""
     person = {"GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org"}
     return sh(
-        TOP / "scripts/export", *form.split(), f"--output={out}", BASE=base, **person, **env
+        project / "scripts/export", *form.split(), f"--output={out}", BASE=base, **person, **env
     )
 
 
@@ -142,18 +142,76 @@ class Export(unittest.TestCase):
             sh("quilt", "push", "-a", "--fuzz=0", cwd=tree, QUILT_PATCHES=str(out))
             self.check(base, tree)
 
+    def mainline(self, base: str) -> tuple[Path, dict[str, str]]:
+        """A copy of our scripts and of a base, and a tree of that base which has mainline's commits, too.
+
+        The commits are made up, as is their author; patches/upstream has their IDs.
+        """
+        repo, root = self.repos[base], Path(tempfile.mkdtemp(dir=self.folder))
+        head = sh("git", "-C", repo, "rev-parse", "base")
+        tree = root / f"cache/base/{base}/tree-{head[:12]}"
+        sh("git", "clone", "--quiet", "--shared", "--no-checkout", repo, tree)
+        for folder in sh("git", "-C", repo, "ls-tree", "-d", "--name-only", "base").split():
+            (tree / folder).mkdir()
+        sh("git", "-C", tree, "sparse-checkout", "set", "scripts", "arch/x86/kvm")
+        sh("git", "-C", tree, "checkout", "--quiet", "-B", "base", head)
+        project = root / "project"
+        for name in ("scripts", f"patches/{base}"):
+            shutil.copytree(TOP / name, project / name)
+        upstream = (TOP / "patches/upstream").read_text()
+        for slug, commit in re.findall(r"(?m)^(\S+) +([0-9a-f]{40}) v", upstream):
+            message = f"KVM: SVM: Mainline's {slug}\n\nIts reasons.\n\nSigned-off-by: Una <una@mainline.lan>\n"
+            made = subprocess.run(
+                ["git", "-C", tree, "commit-tree", "base^{tree}", "-p", "base"], input=message, text=True,
+                env=os.environ | {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+                                  for what, value in (("NAME", "Una"), ("EMAIL", "una@mainline.lan"))},
+                stdout=subprocess.PIPE, check=True,
+            )  # fmt: skip
+            upstream = upstream.replace(commit, made.stdout.strip())
+        (project / "patches/upstream").write_text(upstream)
+        return project, {"TREE": str(tree), "AVIC_CACHE": str(root / "cache")}
+
     def test_stable(self) -> None:
+        """By mainline's authors, in their words, to who has to approve; nothing that stable must not get."""
+        project, env = self.mainline("v6.12")
         out = self.folder / "stable"
-        said = run("v6.12", "stable", out)
+        said = run("v6.12", "stable --signoff", out, project, **env)
         mails = sorted(out.glob("*.patch"))
         self.assertGreater(len(mails), 4)
         for mail in mails[1:]:
             text = mail.read_text()
             self.assertRegex(text, r"(?m)^Subject: \[PATCH 6\.12\.y \d+/\d+\] ")
-            self.assertRegex(text, r"\n\n(commit [0-9a-f]{40} upstream\.|\[ No upstream commit: as of v)")
+            if "\n\n[ No upstream commit: as of v" not in text:
+                self.assertRegex(text, r"(?m)^Subject: .* Mainline's ")
+                self.assertRegex(text, r"(?m)^From: Una <una@mainline.lan>$")
+                self.assertRegex(text, r"\n\ncommit [0-9a-f]{40} upstream\.\n\nIts reasons\.\n")
+                self.assertRegex(text, r"(?s)\n\[ backport: .* \]\nSigned-off-by: Test <test@example.org>\n---\n")
+            told = set(re.findall(r"[\w.+-]+@[\w.-]+", text.partition("\n\n")[0]))
+            self.assertLessEqual(KVM | {"stable@vger.kernel.org", "una@mainline.lan"}, told)
+            self.assertNotIn("linux-kernel@vger.kernel.org", told)
         # None of the IRQ-window patches goes without their fixes, which mainline lacks.
         self.assertIn("left out irqwin-count: not without irqwin-", said)
+        self.assertIn("left out ga-log-unregister: not for stable: ", said)
+        claim = next(out.glob("*-physical-id-claim.patch")).read_text()
+        self.assertIn("c5866d42f711, 6418b715d5a2,", claim.replace("\n  ", " "))
         self.git_am(self.repos["v6.12"], *mails[1:])
+
+    def test_distributions(self) -> None:
+        """git am takes what is for each of them, and makes of it what the stack is."""
+        project, env = self.mainline("v6.12")
+        for form, options in test_export.OPTIONS.items():
+            with self.subTest(form):
+                out = self.folder / f"v6.12-{form}"
+                run("v6.12", f"{form} --signoff {options}", out, project, **env)
+                paths = sorted(out.iterdir())
+                if form == "suse":
+                    lines = (out / "series.conf").read_text().split("\n")
+                    paths = [out / line.strip() for line in lines if "patches.suse/" in line]
+                self.assertEqual(len(paths), len(read_series(TOP / "patches/v6.12").names))
+                done = self.git_am(self.repos["v6.12"], *paths)
+                trees = sh("git", "-C", self.repos["v6.12"], "rev-parse", f"{done}^{{tree}}",
+                           f"{self.done['v6.12']}^{{tree}}")  # fmt: skip
+                self.assertEqual(len(set(trees.split())), 1)
 
     def test_maintainers(self) -> None:
         # Back on branch stack: a build may have left the tree on its base.

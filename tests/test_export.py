@@ -17,10 +17,21 @@ case " $* " in *" --mpath="*) echo "snippet@example.org" ;; esac
 case " $* " in *" --nom "*) echo "list@example.org" ;; *) echo "Boss <boss@example.org>" ;; esac
 """
 
+# {} is a commit of the toy tree, which is in no branch.
 UPSTREAM = """\
-toy-one   1111111111111111111111111111111111111111 v9.1 ## first
-toy-two   otherwise v9.2 ## fixed at the root
+toy-one   {} v9.1 ## first
+toy-two   otherwise v9.2 2222222222222222222222222222222222222222 ## it is fixed at the root
 toy-three unsent - ## mainline has the bug
+differs   toy-one toy ## it is a toy here
+"""
+# That commit's message.
+ORIGINAL = """\
+KVM: SVM: Do it as mainline does, in a subject that is too long for a file
+
+All of mainline's reasons.
+
+Fixes: 333333333333 ("KVM: SVM: Toy")
+Signed-off-by: Una Original <una@mainline.lan>
 """
 
 
@@ -56,9 +67,23 @@ class Base(Toy):
         git(self.tree, "commit", "--quiet", "--message=maintainers")
         self.make_stack()
         (self.patches / "cover").write_text("KVM: SVM: Toys\n\nThree toys.\n")
-        (self.project / "patches/upstream").write_text(UPSTREAM)
+        self.original = self.commit_original()
+        (self.project / "patches/upstream").write_text(UPSTREAM.format(self.original))
         shutil.copy(TOP / "MAINTAINERS.snippet", self.project)
         self.before = self.state()
+
+    def commit_original(self) -> str:
+        """A commit of mainline in the toy tree, by somebody."""
+        made = subprocess.run(
+            ["git", "-C", self.tree, "commit-tree", "HEAD^{tree}", "-p", "HEAD"], input=ORIGINAL,
+            stdout=subprocess.PIPE, text=True, check=True,
+            env=os.environ | {
+                "GIT_AUTHOR_NAME": "Una Original", "GIT_AUTHOR_EMAIL": "una@mainline.lan",
+                "GIT_COMMITTER_NAME": "Linus", "GIT_COMMITTER_EMAIL": "linus@mainline.lan",
+                "GIT_AUTHOR_DATE": "2026-01-23T10:00:00+0000",
+            },
+        )  # fmt: skip
+        return made.stdout.strip()
 
     def make_sections(self) -> None:
         """Three sections with a patch each: the last one needs the first, not the second."""
@@ -122,15 +147,24 @@ class Forms(Base):
         heads = [dep3(folder / "debian/patches" / name) for name in names]
         one, two, three = heads
         self.assertEqual(one["Description"], "KVM: SVM: Toy one\nWhy.")
-        url = "https://git.kernel.org/linus/" + "1" * 40
+        url = f"https://git.kernel.org/linus/{self.original}"
         self.assertEqual(one["Origin"], f"backport, {url}")
         self.assertEqual(one["Applied-Upstream"], f"v9.1, {url}")
         self.assertEqual([head["Forwarded"] for head in heads], ["not-needed", "not-needed", "no"])
-        self.assertIn("as of v9.2 fixed at the root", two["Description"])
+        self.assertIn("as of v9.2 it is fixed at the root (commits 222222222222)", two["Description"])
         self.assertNotIn("Applied-Upstream", three)
         for head in heads:
             self.assertRegex(head["Last-Update"], r"^\d{4}-\d\d-\d\d$")
-            self.assertIn("@", head["Author"])
+        # Who made the toys is nobody.
+        self.assertEqual([head.get("Author") for head in heads], ["Una Original <una@mainline.lan>", None, None])
+
+    def test_debian_signed(self) -> None:
+        self.gitconfig.write_text("[user]\n\tname = Jo Doe\n\temail = doe@distribution.lan\n")
+        folder = self.export("debian --signoff")
+        heads = [dep3(path) for path in sorted(folder.rglob("*.patch"))]
+        authors = ["Una Original <una@mainline.lan>", *["Jo Doe <doe@distribution.lan>"] * 2]
+        self.assertEqual([head["Author"] for head in heads], authors)
+        self.assertTrue(all(head["Description"].endswith("Signed-off-by: Jo Doe <doe@distribution.lan>") for head in heads))
 
     def test_debian_has_names_as_they_are(self) -> None:
         repo = Path(self.script("apply").stdout.strip())
@@ -151,7 +185,13 @@ class Forms(Base):
         )  # fmt: skip
         self.assertIn("changed line 40", (work / "arch/x86/kvm/x86.c").read_text())
         one = (folder / "0001-toy-one.patch").read_text()
-        self.assertIn(f"\nPatch-mainline: v9.1\nGit-commit: {'1' * 40}\n\nWhy.\n", one)
+        self.assertIn(f"\nPatch-mainline: v9.1\nGit-commit: {self.original}\n\nWhy.\n", one)
+
+    def test_quilt_has_the_tags(self) -> None:
+        for path in self.export("quilt --signoff --trailer=Assisted-by:me").glob("*.patch"):
+            text = path.read_text()
+            self.assertIn("\nWhy.\n\nAssisted-by: me\nSigned-off-by: Toy <toy@localhost>\n---\n", text)
+            self.assertIn("\nFrom: Toy <toy@localhost>\n", text)
 
     def test_stable_takes_what_mainline_has(self) -> None:
         folder = self.export("stable")
@@ -159,13 +199,38 @@ class Forms(Base):
             sorted(path.name for path in folder.iterdir()),
             ["0000-cover-letter.patch", "0001-toy-one.patch", "0002-toy-two.patch"],
         )
-        one = (folder / "0001-toy-one.patch").read_text()
-        self.assertIn("\nSubject: [PATCH toy.y 1/2] KVM: SVM: Toy one\n", one)
-        self.assertIn("\nTo: stable@vger.kernel.org\n", one)
-        self.assertIn(f"\n\ncommit {'1' * 40} upstream.\n\nWhy.\n", one)
+        one = message_from_string((folder / "0001-toy-one.patch").read_text())
+        subject, _, text = ORIGINAL.partition("\n\n")
+        self.assertEqual(" ".join(one["Subject"].split()), f"[PATCH toy.y 1/2] {subject}")
+        self.assertEqual(one["To"], "stable@vger.kernel.org")
+        for who in ("Boss <boss@example.org>", "list@example.org", "Una Original <una@mainline.lan>"):
+            self.assertIn(who, one["Cc"])
+        self.assertEqual(one["From"], "Una Original <una@mainline.lan>")
+        self.assertIn(
+            f"commit {self.original} upstream.\n\n{text}[ backport: it is a toy here ]\n---\n", one.get_payload()
+        )
         two = (folder / "0002-toy-two.patch").read_text()
-        self.assertIn("\n\n[ No upstream commit: as of v9.2 fixed at the root. ]\n", two)
+        self.assertIn(
+            "\n\n[ No upstream commit: as of v9.2 it is fixed at the root (commits\n  222222222222). ]\n\nWhy.\n", two
+        )
+        self.assertIn("\nSubject: [PATCH toy.y 2/2] KVM: SVM: Toy two\n", two)
         self.assertIn("left out toy-three: not in mainline yet", self.said)
+
+    def test_stable_stays_its_authors(self) -> None:
+        self.gitconfig.write_text("[user]\n\tname = Jo Doe\n\temail = doe@distribution.lan\n")
+        folder = self.export("stable --signoff")
+        one, two = ((folder / f"000{n}-toy-{name}.patch").read_text() for n, name in ((1, "one"), (2, "two")))
+        self.assertIn("\nFrom: Una Original <una@mainline.lan>\n", one)
+        self.assertIn("[ backport: it is a toy here ]\nSigned-off-by: Jo Doe <doe@distribution.lan>\n---\n", one)
+        self.assertIn("\nFrom: Jo Doe <doe@distribution.lan>\n", two)
+        git(self.tree, "am", "--quiet", str(folder / "0001-toy-one.patch"), str(folder / "0002-toy-two.patch"))
+
+    def test_stable_must_not_get_it(self) -> None:
+        with (self.project / "patches/upstream").open("a") as upstream:
+            upstream.write("nostable toy-one - ## it moves the set-up around\n")
+        folder = self.export("stable")
+        self.assertFalse(list(folder.glob("*toy-one*")))
+        self.assertIn("left out toy-one: not for stable: it moves the set-up around", self.said)
 
     def test_stable_keeps_together_what_belongs_together(self) -> None:
         text = "together  toy-one,toy-three - ## one is wrong without the other\n"
@@ -182,6 +247,148 @@ class Forms(Base):
         mbox = (self.export("mbox") / "avic-toy.mbox").read_text()
         self.assertIn("Subject: [PATCH v2 1/3]", mbox)
         self.assertIn("\nChanges in v2:\n- Better.\n- toy-one: changed\n\n", mbox)
+
+
+# What a commit's message has to look like, by the rules that the distributions publish.  Each is one of
+# ours that mainline has, and one that it lacks.
+SIGNED = "Signed-off-by: Jo Doe <doe@distribution.lan>\n"
+GRAMMARS = {
+    # documentation.ubuntu.com, "Stable patch format".
+    "ubuntu": (
+        r"(?!UBUNTU: )\S.*\n\n(BugLink: https://bugs\.launchpad\.net/bugs/\d+\n)+\n(.*\n)+"
+        rf"\(backported from commit [0-9a-f]{{40}}\)\n\[\S+:.*\]\nCVE-\d{{4}}-\d+\n{SIGNED}",
+        r"UBUNTU: SAUCE: \S.*\n\n(BugLink: https://bugs\.launchpad\.net/bugs/\d+\n)+\n(.*\n)+"
+        rf"CVE-\d{{4}}-\d+\n\n?{SIGNED}",
+    ),
+    # The "Commit Rules" of CentOS Stream's kernel.
+    "rhel": (
+        r"\S.*\n\n(JIRA: https://issues\.redhat\.com/browse/RHEL-\d+\n)+(CVE: CVE-\d{4}-\d+\n)*"
+        r"\nConflicts: \S.*\n(  .*\n)*\ncommit [0-9a-f]{40}\nAuthor: .+ <.+@.+>\nDate:   .+\n\n"
+        rf"((    .*)?\n)+{SIGNED}",
+        r"\S.*\n\n(JIRA: https://issues\.redhat\.com/browse/RHEL-\d+\n)+(CVE: CVE-\d{4}-\d+\n)*"
+        rf"Upstream Status: (RHEL Only|Posted, \S+)\n\n(.*\n)+{SIGNED}",
+    ),
+    # What pve-kernel's patches/kernel has.
+    "proxmox": (
+        rf"\S.*\n\n(.*\n)+\(backported from commit [0-9a-f]{{40}}\)\n\[\S+:.*\]\n{SIGNED}",
+        rf"\S.*\n\n(.*\n)+{SIGNED}",
+    ),
+}
+OPTIONS = {
+    "ubuntu": "--bug=2087983 --bug=CVE-2026-12345",
+    "rhel": "--bug=RHEL-12345 --bug=CVE-2026-12345",
+    "suse": "--bug=bsc#1234567 --bug=CVE-2026-12345",
+    "proxmox": "--start=27",
+}
+# SUSE's fields of a patch, as kernel-source's scripts/python/suse_git/header.py has them.
+SUSE = {
+    "Patch-mainline": r"v\d+(\.\d+)+(-rc\d+)?|Never, \S.*|Submitted, \S.*|Not yet, (?!submitted)\S.*",
+    "Git-commit": r"[0-9a-f]{40}",
+    "References": r"(bsc|boo|bnc)#\d+.*|jsc#\w+-\d+.*",
+    "From": r".+ <.+@.+>",
+    "Subject": r"\S.*",
+}
+
+
+class Distributions(Base):
+    """Each form in its distribution's grammar, and taken by the tool that takes it there."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.gitconfig.write_text("[user]\n\tname = Jo Doe\n\temail = doe@distribution.lan\n")
+        self.base = git(self.tree, "rev-parse", "HEAD")
+
+    def exported(self, form: str) -> Path:
+        return self.export(f"{form} --signoff {OPTIONS[form]}")
+
+    def test_messages(self) -> None:
+        """git am takes them, and the commits are as they should be."""
+        for form, (upstream, other) in GRAMMARS.items():
+            with self.subTest(form):
+                paths = sorted(self.exported(form).iterdir())
+                git(self.tree, "checkout", "--quiet", "--detach", self.base)
+                git(self.tree, "am", "--quiet", *map(str, paths))
+                commits = git(self.tree, "rev-list", "--reverse", f"{self.base}..HEAD").split()
+                messages = [git(self.tree, "show", "--no-patch", "--format=%B", each) + "\n" for each in commits]
+                for message, grammar in zip(messages, (upstream, other, other), strict=True):
+                    self.assertRegex(message, rf"\A{grammar}\Z")
+                    self.assertEqual(message.count("BugLink: "), form == "ubuntu")
+                one, two, _ = messages
+                self.assertIn(ORIGINAL.partition("\n")[0] + "\n", one)
+                self.assertIn("All of mainline's reasons.\n", one)
+                self.assertIn("it is a toy here", one)
+                self.assertIn("Signed-off-by: Una Original <una@mainline.lan>\n", one)
+                self.assertIn("[ Mainline: as of v9.2 it is fixed at the root (commits 222222222222). ]\n", two)
+                # In RHEL's git a backport is its maker's; elsewhere it stays its author's.
+                authors = git(self.tree, "log", "--reverse", "--format=%an", f"{self.base}..HEAD").splitlines()
+                self.assertEqual(authors, ["Jo Doe" if form == "rhel" else "Una Original", "Jo Doe", "Jo Doe"])
+
+    def test_names_are_as_git_makes_them(self) -> None:
+        paths = sorted(self.exported("proxmox").iterdir())
+        git(self.tree, "am", "--quiet", *map(str, paths))
+        out = self.root / "again"
+        git(self.tree, "format-patch", "--quiet", "--no-numbered", "--start-number=27", f"--output-directory={out}",
+            f"{self.base}..")  # fmt: skip
+        self.assertEqual([path.name for path in paths], sorted(path.name for path in out.iterdir()))
+        self.assertTrue(paths[0].name.startswith("0027-KVM-SVM-Do-it"))
+
+    def test_suse(self) -> None:
+        folder = self.exported("suse")
+        names = (folder / "series.conf").read_text().split("\n\t")[1:]
+        self.assertEqual([name.strip() for name in names][0], "patches.suse/KVM-SVM-Do-it-as-mainline-does-in-a-subject-that-is-.patch")
+        heads = []
+        for name in names:
+            mail = message_from_string((folder / name.strip()).read_text())
+            heads.append(mail)
+            for field, grammar in SUSE.items():
+                if field != "Git-commit" or mail[field] or mail["Patch-mainline"].startswith("v"):
+                    self.assertRegex(" ".join(mail.get_all(field)), rf"\A(?:{grammar})\Z")
+            self.assertTrue(mail.get_payload().partition("\n---\n")[0].endswith(SIGNED.strip()))
+        self.assertEqual([head["Git-commit"] for head in heads], [self.original, None, None])
+        self.assertEqual(heads[0]["From"], "Una Original <una@mainline.lan>")
+        self.assertEqual({head["References"] for head in heads}, {"bsc#1234567 CVE-2026-12345"})
+        self.assertIn("someone of SUSE has to sign off", self.said)
+        git(self.tree, "am", "--quiet", *(str(folder / name.strip()) for name in names))
+        self.gitconfig.write_text("[user]\n\tname = Jo Doe\n\temail = doe@suse.com\n")
+        self.exported("suse")
+        self.assertNotIn("someone of SUSE", self.said)
+
+    def test_unsigned(self) -> None:
+        for form in ("rhel", "ubuntu", "proxmox"):
+            self.export(f"{form} {OPTIONS[form]}")
+            self.assertIn("nobody has signed off", self.said)
+
+    def test_names_beyond_ascii(self) -> None:
+        self.gitconfig.write_text("[user]\n\tname = J\u00f6 D\u00f6e\n\temail = doe@distribution.lan\n")
+        paths = sorted(self.exported("rhel").iterdir())
+        git(self.tree, "am", "--quiet", *map(str, paths))
+        self.assertEqual(git(self.tree, "show", "--no-patch", "--format=%an %B").count("J\u00f6 D\u00f6e"), 2)
+
+    def test_refused(self) -> None:
+        for form, good in (("suse", "bsc#1234567"), ("rhel", "RHEL-12345"), ("ubuntu", "2087983")):
+            self.refused(f"export {form}", 2, f"{form} takes no patch without a bug", f"--bug {good}")
+            self.refused(f"export {form} --bug=CVE-2026-12345", 2, "takes no patch without a bug")
+            self.refused(f"export {form} --bug=none", 2, f"--bug 'none' is none of {form}'s", good)
+        self.refused("export proxmox", 2, "give --start")
+        for form, options in OPTIONS.items():
+            edit(self.project / "patches/upstream", self.original, "1" * 40)
+            said = ("toy-one goes out in the words of commit 111111111111 (v9.1)", "fetch mainline there")
+            self.refused(f"export {form} {options}", 1, *said)
+            edit(self.project / "patches/upstream", "1" * 40, self.original)
+            edit(self.project / "patches/upstream", "differs   toy-one toy", "differs   toy-one v9")
+            self.refused(f"export {form} {options}", 1, "does not say how toy-one on toy differs")
+            edit(self.project / "patches/upstream", "differs   toy-one v9", "differs   toy-one toy")
+        self.nothing_left()
+
+    def test_options_that_a_form_does_not_take(self) -> None:
+        for form, option in (
+            ("debian", "--prefix=RFC"), ("quilt", "--bug=bsc#1"), ("mbox", "--bug=1"), ("mbox", "--branch=x"),
+            ("rhel", "--prefix=RFC"), ("suse", "--start=1"), ("stable", "--replace"), ("mbox", "--maintainers"),
+            ("b4", "--bug=1"), ("b4", "--start=0"),
+        ):  # fmt: skip
+            name = option.partition("=")[0]
+            self.refused(f"export {form} {option}", 2, f"{form} takes no {name}: see export --help")
+        self.nothing_left()
 
 
 class Sections(Base):
@@ -241,7 +448,7 @@ class Sections(Base):
             sorted(path.name for path in folder.iterdir()), ["0000-cover-letter.patch", "0001-toy-one.patch"]
         )
         self.assertIn("[PATCH toy.y 0/1] KVM: SVM: The low one", (folder / "0000-cover-letter.patch").read_text())
-        self.refused("export stable high", 1, "nothing of patches/toy, section high is in mainline")
+        self.refused("export stable high", 1, "nothing of patches/toy, section high is for stable")
 
     def test_version_notes_are_of_the_section(self) -> None:
         for number, text in ((1, ""), (2, "- Better.\n\ntoy:\n- toy-one: changed\n- toy-two: changed\n")):
@@ -251,7 +458,7 @@ class Sections(Base):
         self.assertIn("\nChanges in v2:\n- Better.\n- toy-two: changed\n\n", mbox)
 
     def test_refused(self) -> None:
-        for form in ("b4", "mbox", "stable", "debian", "quilt"):
+        for form in ("b4", "mbox", "stable", "debian", "quilt", "proxmox --start=1", "suse --bug=bsc#1"):
             self.refused(f"export {form} none", 2, "no section 'none'", "patches/toy/series has low mid high")
         for name in ("low", "high"):
             cover = self.patches / f"cover.{name}"

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What an export needs beside the patches: a person, their state upstream, a cover letter, a revision."""
+"""What an export needs beside the patches: a person, a cover letter, a revision."""
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import subprocess
@@ -16,27 +15,12 @@ from avic.paths import TOP
 from avic.patch import Patch
 from avic.process import fail
 from avic.series import Section
-from avic.tables import read_table
 from avic.tree import git, rev
+from avic.upstream import Person, Upstream, read_ledger
 
 RELEASES = TOP / "releases"
 # Tags that say what a person did: only that person may give them.
 GIVEN = re.compile(r"^((?:Signed-off|Reviewed|Tested|Acked|Co-developed)-by):\s*(.*)$", re.MULTILINE | re.I)
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who exports, or who a patch is from."""
-
-    name: str
-    email: str
-
-    def __str__(self) -> str:
-        return f"{self.name} <{self.email}>"
-
-    def env(self, role: str) -> dict[str, str]:
-        """Variables that make the person git's AUTHOR or COMMITTER."""
-        return {f"GIT_{role}_NAME": self.name, f"GIT_{role}_EMAIL": self.email}
 
 
 def identity(tree: Path | None) -> Person:
@@ -58,50 +42,16 @@ def author_of(repo: Path, commit: str) -> Person:
     return Person(name, email)
 
 
-@dataclass(frozen=True)
-class Upstream:
-    """One entry of patches/upstream."""
-
-    commit: str  # full id, '' if the change is not in mainline
-    version: str  # the first that has it, or has another fix; '' if none
-    link: str  # where it was posted, '' if merged or not posted
-    note: str
-
-    @property
-    def url(self) -> str:
-        return f"https://git.kernel.org/linus/{self.commit}"
-
-
-def upstream() -> tuple[dict[str, Upstream], list[tuple[set[str], str]]]:
-    """patches/upstream: the entries by slug, and which changes belong together, with the reason."""
-    entries: dict[str, Upstream] = {}
-    together = []
-    for (slug, state, where), note in read_table(TOP / "patches/upstream", "SLUG STATE WHERE ## note"):
-        if slug == "together":
-            together.append((set(state.split(",")), note))
-        elif re.fullmatch(r"[0-9a-f]{40}", state):
-            entries[slug] = Upstream(state, where, "", note)
-        elif state == "otherwise":
-            entries[slug] = Upstream("", where, "", note)
-        elif state == "sent":
-            entries[slug] = Upstream("", "", where, note)
-        elif state == "unsent":
-            entries[slug] = Upstream("", "", "", note)
-        else:
-            fail(1, f"patches/upstream: {slug} is '{state}': want a full commit id, otherwise, sent or unsent")
-    return entries, together
-
-
 def provenance(patches: list[Patch]) -> dict[str, Upstream]:
     """Each patch's entry of patches/upstream, by slug; exits with 1 if one has none."""
-    entries, _ = upstream()
+    ledger = read_ledger(BASE.name)
     found = {}
     for patch in patches:
-        pattern = next((each for each in entries if fnmatch.fnmatch(patch.slug, each)), None)
-        if pattern is None:
+        entry = ledger.of(patch.slug)
+        if entry is None:
             fail(1, f"patches/upstream has no entry for {patch.slug}: add one, its head says how")
         else:
-            found[patch.slug] = entries[pattern]
+            found[patch.slug] = entry
     return found
 
 
@@ -171,23 +121,23 @@ def restamp(
     repo: Path,
     commits: list[str],
     parent: str,
-    edit: Callable[[int, str], str],
-    author: Person | None = None,
+    edit: Callable[[int, str], tuple[str, Person | None]],
     committer: Person | None = None,
 ) -> list[str]:
     """Make the commits again on parent: the same trees, with other messages or another author.
 
-    edit: gets a commit's number from 0 and its message, returns the new one.
-    Without an author, each commit keeps its own.  Dates are kept in any case.
+    edit: gets a commit's number from 0 and its message, returns the new message and the
+    new author, or None: then the commit keeps its own.  Dates are kept in any case.
     """
     done = []
     for number, commit in enumerate(commits):
         show = git(repo, "show", "--no-patch", "--format=%an%n%ae%n%aI%n%cI%n%B", commit).stdout
         name, email, written, committed, message = show.split("\n", 4)
+        text, author = edit(number, message.strip() + "\n")
         who = author or Person(name, email)
         parent = git(
             repo, "commit-tree", rev(repo, f"{commit}^{{tree}}"), "-p", parent, "-F", "-",
-            stdin=edit(number, message.strip() + "\n"),
+            stdin=text,
             env={"GIT_AUTHOR_DATE": written, "GIT_COMMITTER_DATE": committed}
             | who.env("AUTHOR") | (committer or who).env("COMMITTER"),
         ).stdout.strip()  # fmt: skip

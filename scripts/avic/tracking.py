@@ -13,10 +13,11 @@ from email.utils import formataddr, getaddresses
 from pathlib import Path
 
 from avic.paths import TOP
-from avic.outgoing import Person, restamp
+from avic.outgoing import restamp
 from avic.process import fail
 from avic.raw import printable, printable_lines
 from avic.tree import DEAF, git
+from avic.upstream import Person
 
 # What b4 keeps in the cover letter's commit: the same line in 0.12 to 0.16.
 TRACKING = "--- b4-submit-tracking ---"
@@ -134,7 +135,7 @@ def enroll(b4: B4, commits: list[str], onto: str, branch: str, me: Person, old: 
             b4.tree, "commit-tree", f"{onto}^{{tree}}", "-p", onto, "-F", "-",
             stdin=old.message, env=me.env("AUTHOR") | me.env("COMMITTER"),
         ).stdout.strip()  # fmt: skip
-        tip = restamp(b4.tree, commits, cover, lambda _, text: text, None, me)[-1]
+        tip = restamp(b4.tree, commits, cover, lambda _, text: (text, None), me)[-1]
     git(b4.tree, "checkout", "--quiet", "-B", branch, tip)
     if old:
         git(b4.tree, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")

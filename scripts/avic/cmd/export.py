@@ -4,27 +4,37 @@
   b4       a branch that b4 prep tracks, with cover letter and recipients, and
            what b4 would send; the branch goes into TREE, else into the base's tree
   mbox     one mailbox, cover letter first, for git am, b4 am and b4 shazam
-  stable   mails for stable@: what mainline has, with the commit's id on top
+  stable   mails for stable@ and who has to approve: what mainline has, by its
+           author and in its words, with the commit's id on top and what differs below
   debian   debian/patches with DEP-3 headers, and the lines for its series
   quilt    a quilt folder, each patch with its state upstream
+  suse     patches.suse with its header, and the lines for series.conf
+  rhel     patches for git am, each with JIRA, the commit in full, and Conflicts
+  ubuntu   patches for git am, each with BugLink and where it is from, or SAUCE
+  proxmox  patches/kernel, numbered on
 
   SECTION  only these patches, a section of patches/<base>/series, with a cover
            letter of their own, cover.SECTION.  Sections that it needs are below
            them: the letter names these, and their patches by patch-id
 
   BASE=v6.12     which base
-  TREE=          a user's own kernel tree (see scripts/fetch)
+  TREE=          a user's own kernel tree (see scripts/fetch).  For stable, suse, rhel,
+                 ubuntu and proxmox it needs mainline's commits: their words are taken
   B4=            another b4 than that in PATH
   V=1            show all that b4 would send
 
-  --signoff      you become the author and sign off, both as git knows you
+  --signoff      you become the author and sign off, both as git knows you; a patch
+                 in mainline's words stays its author's
   --trailer TAG  one more tag of your own, e.g. 'Assisted-by: LLM sparse'
-  --prefix RFC   one more word beside PATCH in the subjects
   --output DIR   where to, instead of the cache; must not exist
+  --prefix RFC   b4, mbox, stable: one more word beside PATCH in the subjects
   --branch NAME  b4: the branch's name, avic or avic-SECTION if not given
   --replace      b4: if there is such a branch, replace its commits and cover
                  letter; what b4 tracks (change-id, what was sent) stays
   --maintainers  b4: recipients as if MAINTAINERS.snippet were in MAINTAINERS
+  --bug BUG      suse, rhel, ubuntu: what the patches are for, e.g. bsc#1234567,
+                 RHEL-12345, 2087983; again for a CVE
+  --start N      proxmox: the first patch's number
 
 Without --signoff nobody has signed off, and it says that it cannot be posted.
 """
@@ -32,22 +42,27 @@ Without --signoff nobody has signed off, and it says that it cannot be posted.
 import argparse
 import re
 import shutil
+import subprocess
 import textwrap
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from avic import raw
+from avic import packages, raw
 from avic.base import BASE
 from avic.paths import CACHE, TOP
 from avic.exact import commit_all
 from avic.outgoing import (
-    GIVEN, Cover, Upstream, add_trailers, author_of, identity, need_no_tags, provenance,
-    read_cover, recorded, restamp, upstream, user_tree, version_notes,
+    GIVEN, Cover, add_trailers, author_of, identity, need_no_tags, provenance,
+    read_cover, recorded, restamp, user_tree, version_notes,
 )  # fmt: skip
+from avic.packages import Mail, file_name, need_bugs, mail_of, state_fields
 from avic.patch import Patch, slug_in
 from avic.process import fail, replaced, say, scratch, unwind_on_signals
 from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
+from avic.upstream import Original, Person, Upstream, read_ledger, read_original
 
 # Marks a place in a cover letter that is still to be filled in.
 OPEN = "[not known yet"
@@ -62,6 +77,34 @@ def base_name(repo: Path) -> str:
         return f"{rev(repo, 'base')[:12]} (\"{subject}\")"
     whose = "Debian's" if "Package" in BASE.fields else "kernel.org's"
     return f"{whose} {subject} as one commit, as scripts/fetch makes it"
+
+
+# A form: our patch, where it stands, and its commit in mainline -> the patch in the form's words.
+Dress = Callable[[Mail, Upstream, Original | None], Mail]
+
+
+@dataclass(frozen=True)
+class Dressed:
+    """A patch in a form's words."""
+
+    patch: Patch
+    mail: Mail
+    entry: Upstream
+    original: Original | None
+
+
+def original_of(entry: Upstream, slug: str, must: bool) -> Original | None:
+    """A change's commit, in TREE.
+
+    must: exit where TREE lacks it, or where nothing says how the base's patch differs from it.
+    """
+    tree = user_tree()
+    there = tree and entry.commit and rev(tree, f"{entry.commit}^{{commit}}")
+    if not entry.commit or not (there or must):
+        return None
+    if must and not entry.differs:
+        fail(1, f"patches/upstream does not say how {slug} on {BASE} differs from its commit: add 'differs'")
+    return read_original(entry, tree, slug)
 
 
 class Series:
@@ -117,10 +160,10 @@ class Series:
         notes = version_notes(links or {}, self.others)
         return f"{text}\n---\n{notes}" if notes else text
 
-    def commit(self, heads: dict[str, str] | None = None) -> list[str]:
+    def commit(self, words: dict[str, Mail] | None = None) -> list[str]:
         """Apply the patches and stamp the commits.
 
-        heads: a line to put on top of a patch's text, by slug.
+        words: another author, subject and text for a patch, by slug.
         """
         self.repo = BASE.tree("fetch")
         base = rev(self.repo, "base")
@@ -128,17 +171,34 @@ class Series:
         plain = commit_all(self.repo, patches, self.advice)
         self.author = self.me if self.signed else None
 
-        def edit(number: int, message: str) -> str:
-            head = (heads or {}).get(patches[number].slug)
-            if head:
-                subject, _, text = message.partition("\n\n")
-                message = f"{subject}\n\n{head}\n\n{text}"
-            return add_trailers(self.repo, message, self.trailers)
+        def edit(number: int, message: str) -> tuple[str, Person | None]:
+            if words:
+                mail = words[patches[number].slug]
+                return f"{mail.subject}\n\n{mail.text}\n", mail.author
+            return add_trailers(self.repo, message, self.trailers), self.author
 
-        commits = restamp(self.repo, plain, base, edit, self.author, self.me)
+        commits = restamp(self.repo, plain, base, edit, self.me)
         self.commits = commits[len(self.below) :]
         self.onto = [base, *commits][len(self.below)]
         return self.commits
+
+    def dressed(self, patches: list[Patch], dress: Dress, must: bool = True) -> list[Dressed]:
+        """Patches in a form's words, with the person's tags at the end.
+
+        must: whether the form goes out in the words of mainline's commits, where there are some.
+        """
+        found = []
+        where = provenance(patches)
+        for patch in patches:
+            mail, entry = mail_of(patch), where[patch.slug]
+            if self.signed and self.me:
+                mail = replace(mail, author=self.me)
+            original = original_of(entry, patch.slug, must)
+            mail = dress(mail, entry, original)
+            message = add_trailers(TOP, f"{mail.subject}\n\n{mail.text}\n", self.trailers)
+            mail = replace(mail, text=message.partition("\n\n")[2].rstrip())
+            found.append(Dressed(patch, mail, entry, original))
+        return found
 
     def base_lines(self) -> list[str]:
         """The base, and the patches between it and the series, as git format-patch names them."""
@@ -212,42 +272,59 @@ def export_mbox(args: argparse.Namespace, out: Path) -> None:
         print(f"cannot be posted yet: {reason}")
 
 
-def for_stable(patches: list[Patch]) -> tuple[list[Patch], dict[str, str]]:
-    """The patches that stable@ takes, and the line on top of each; prints why the others are left out."""
+def for_stable(patches: list[Patch]) -> list[Patch]:
+    """The patches that stable@ takes; prints why the others are left out."""
     where = provenance(patches)
-    _, together = upstream()
-    heads = {}
+    left = {}
     for patch in patches:
         entry = where[patch.slug]
-        if entry.commit:
-            heads[patch.slug] = f"commit {entry.commit} upstream."
-        elif entry.version:
-            line = f"[ No upstream commit: as of {entry.version} {entry.note}. ]"
-            heads[patch.slug] = textwrap.fill(line, width=75, subsequent_indent="  ")
+        if entry.nostable:
+            left[patch.slug] = f"not for stable: {entry.nostable}"
+        elif not entry.version:
+            left[patch.slug] = f"not in mainline yet: {entry.note}"
     slugs = {patch.slug for patch in patches}
-    for group, note in together:
-        if missing := sorted((group & slugs) - set(heads)):
-            for slug in [patch.slug for patch in patches if patch.slug in group & set(heads)]:
-                print(f"left out {slug}: not without {' '.join(missing)}: {note}")
-                del heads[slug]
+    for group, note in read_ledger(BASE.name).together:
+        if missing := sorted(group & set(left)):
+            for slug in sorted(group & slugs - set(left)):
+                left[slug] = f"not without {' '.join(missing)}: {note}"
     for patch in patches:
-        if patch.slug in slugs - set(heads) and not where[patch.slug].commit:
-            print(f"left out {patch.slug}: not in mainline yet: {where[patch.slug].note}")
-    return [patch for patch in patches if patch.slug in heads], heads
+        if patch.slug in left:
+            print(f"left out {patch.slug}: {left[patch.slug]}")
+    return [patch for patch in patches if patch.slug not in left]
+
+
+def recipients(series: Series) -> list[str]:
+    """Whom the base's get_maintainer.pl names for the patches, but for linux-kernel@, which it names for each."""
+    script = series.repo / "scripts/get_maintainer.pl"
+    options = ["--nogit", "--nogit-fallback", "--nogit-chief-penguins", "--norolestats", "--no-s"]
+    found: dict[str, None] = {}
+    for which in ("--nol", "--nom"):
+        files = [str(patch.path) for patch in series.patches]
+        done = subprocess.run(
+            [script, *options, which, *files],
+            cwd=series.repo, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        if done.returncode:
+            fail(1, f"{script} does not say who has to approve: check out branch base in {series.repo}", done.stderr)
+        found |= dict.fromkeys(done.stdout.splitlines())
+    return [each for each in found if "linux-kernel@" not in each]
 
 
 def export_stable(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
     cover = series.cover()
-    taken, heads = for_stable(series.below + series.patches)
+    taken = for_stable(series.below + series.patches)
     series.below = [patch for patch in series.below if patch in taken]
     series.patches = [patch for patch in series.patches if patch in taken]
     if not series.patches:
-        fail(1, f"nothing of {series.words} is in mainline: post it there first, with b4")
-    series.commit(heads)
+        fail(1, f"nothing of {series.words} is for stable: see above")
+    words = {each.patch.slug: each.mail for each in series.dressed(taken, packages.for_stable)}
+    series.commit(words)
     release = BASE.name.removeprefix("v") + ".y"
     cover = Cover(cover.subject, stable_text(series.patches, release))
-    mails = series.mails(cover, [release, *args.prefix], "--to=stable@vger.kernel.org")
+    authors = [mail.author for mail in words.values() if not packages.NOBODY.search(mail.author.email)]
+    copies = [f"--cc={each}" for each in dict.fromkeys([*recipients(series), *map(str, authors)])]
+    mails = series.mails(cover, [release, *args.prefix], "--to=stable@vger.kernel.org", *copies)
     with replaced(out) as new:
         git(series.repo, "mailsplit", f"-o{new}", "--mboxrd", "-d4", stdin=mails)
         for number, path in enumerate(sorted(new.iterdir())):
@@ -270,43 +347,27 @@ These fix KVM's AVIC support in {release}.  What they are upstream:
 
 {rows}
 
-Each patch says where it differs from the upstream commit, and why.
+Each patch says where it differs from the upstream commit.
 """
 
 
-# debian and quilt
+# Packages of distributions.
 
 
-def dep3(patch: Patch, entry: Upstream) -> str:
-    """The patch with a DEP-3 header."""
-    text = patch.text.strip()
-    if "." in text.split("\n"):
-        fail(1, f"{patch.path.relative_to(TOP)}: its text has a line '.', which DEP-3 takes for an empty one: reword it")
-    if entry.version and not entry.commit:
-        text += f"\n\nMainline fixes this in another way: as of {entry.version} {entry.note}."
-    lines = [line if line.strip() else "." for line in text.split("\n")]
-    fields = [f"Description: {patch.subject}", *(f" {line}" for line in lines), f"Author: {patch.author}"]
-    if entry.commit:
-        fields += [
-            f"Origin: backport, {entry.url}",
-            "Forwarded: not-needed",
-            f"Applied-Upstream: {entry.version}, {entry.url}",
-        ]
-    else:
-        fields += ["Origin: vendor"]
-        fields += [f"Forwarded: {entry.link or ('not-needed' if entry.version else 'no')}"]
-    fields += [f"Last-Update: {parsedate_to_datetime(patch.date):%Y-%m-%d}"]
-    return "\n".join([*fields, "---", patch.diff])
+def ours(mail: Mail, entry: Upstream, original: Original | None) -> Mail:
+    """A patch in our own words."""
+    return mail
 
 
 def export_debian(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
-    where = provenance(series.patches)
+    dressed = series.dressed(series.patches, ours, must=False)
     with replaced(out) as new:
         folder = new / "debian/patches" / DEBIAN
         folder.mkdir(parents=True)
-        for patch in series.patches:
-            raw.write(folder / patch.path.name, dep3(patch, where[patch.slug]))
+        for each in dressed:
+            author = each.original.author if each.original else each.mail.author
+            raw.write(folder / each.patch.path.name, packages.dep3(each.mail, each.entry, author))
         names = "".join(f"{DEBIAN}/{patch.path.name}\n" for patch in series.patches)
         (new / "series").write_text(f"\n# AVIC in KVM, from {series.words}\n{names}")
     print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
@@ -318,21 +379,69 @@ def export_debian(args: argparse.Namespace, out: Path) -> None:
 
 def export_quilt(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
-    where = provenance(series.patches)
+    dressed = series.dressed(series.patches, ours, must=False)
     with replaced(out) as new:
-        for patch in series.patches:
-            entry = where[patch.slug]
-            state = [f"Patch-mainline: {entry.version}", f"Git-commit: {entry.commit}"]
-            if not entry.commit:
-                never = f"Never, {entry.version} fixes it in another way: {entry.note}"
-                not_yet = f"Submitted, {entry.link}" if entry.link else "Not yet, not posted"
-                state = [f"Patch-mainline: {never if entry.version else not_yet}"]
-            head, _, rest = patch.raw.partition("\n\n")
-            raw.write(new / patch.path.name, "\n".join([head, *state, "", rest]))
+        for each in dressed:
+            raw.write(new / each.patch.path.name, each.mail.with_fields(state_fields(each.entry)))
         raw.write(new / "series", BASE.series.text([patch.path.name for patch in series.patches]))
     print(f"{len(series.patches)} patches in {out}")
     series.say_what_first()
     print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")
+
+
+def export_suse(args: argparse.Namespace, out: Path) -> None:
+    need_bugs("suse", args.bug)
+    series = Series(args)
+    dressed = series.dressed(series.patches, packages.for_suse)
+    references = f"References: {' '.join(args.bug)}"
+    lines = [f"# AVIC, from {series.words}: in this order"]
+    with replaced(out) as new:
+        (new / "patches.suse").mkdir()
+        for each in dressed:
+            name = f"patches.suse/{file_name(each.mail.subject)}"
+            raw.write(new / name, each.mail.with_fields([*state_fields(each.entry), references]))
+            lines.append(name)
+        (new / "series.conf").write_text("".join(f"\t{line}\n" for line in lines))
+    print(f"{len(lines) - 1} patches in {out}/patches.suse, their lines for series.conf in {out}/series.conf")
+    series.say_what_first()
+    print(f"to add them, in kernel-source: cp --recursive {out}/patches.suse .")
+    print("  and the lines, in one piece, into series.conf, below its sorted section")
+    if not series.signed or "@suse." not in str(series.me):
+        print("cannot be committed yet: someone of SUSE has to sign off, or add Acked-by:")
+
+
+def export_mails(dress: Dress, args: argparse.Namespace, out: Path, start: int = 1) -> None:
+    """A folder of patches for git am, numbered from a number on."""
+    series = Series(args)
+    dressed = series.dressed(series.patches, dress)
+    with replaced(out) as new:
+        for number, each in enumerate(dressed, start):
+            raw.write(new / f"{number:04}-{file_name(each.mail.subject)}", str(each.mail))
+    print(f"{len(dressed)} patches in {out}")
+    series.say_what_first()
+    if not series.signed:
+        print("cannot be merged yet: nobody has signed off: run again with --signoff")
+
+
+def export_rhel(args: argparse.Namespace, out: Path) -> None:
+    need_bugs("rhel", args.bug)
+    export_mails(partial(packages.for_rhel, bugs=args.bug), args, out)
+    print(f"to apply: git am {out}/*.patch")
+
+
+def export_ubuntu(args: argparse.Namespace, out: Path) -> None:
+    need_bugs("ubuntu", args.bug)
+    me = identity(user_tree())
+    export_mails(partial(packages.for_ubuntu, me=me, bugs=args.bug), args, out)
+    print(f"to apply: git am {out}/*.patch")
+
+
+def export_proxmox(args: argparse.Namespace, out: Path) -> None:
+    if args.start is None:
+        fail(2, "proxmox numbers its patches: give --start, the number behind the last of patches/kernel")
+    me = identity(user_tree())
+    export_mails(partial(packages.for_proxmox, me=me), args, out, args.start)
+    print(f"to add them, in pve-kernel: cp {out}/*.patch patches/kernel/")
 
 
 # b4
@@ -409,12 +518,17 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
         series.say_how_to_send(cover, f"cd {target} && git switch {branch} && {checks}b4 send")
 
 
+# Each form, and the options that it takes beside --signoff, --trailer and --output.
 FORMS = {
-    "b4": export_b4,
-    "mbox": export_mbox,
-    "stable": export_stable,
-    "debian": export_debian,
-    "quilt": export_quilt,
+    "b4": (export_b4, "prefix branch replace maintainers"),
+    "mbox": (export_mbox, "prefix"),
+    "stable": (export_stable, "prefix"),
+    "debian": (export_debian, ""),
+    "quilt": (export_quilt, ""),
+    "suse": (export_suse, "bug"),
+    "rhel": (export_rhel, "bug"),
+    "ubuntu": (export_ubuntu, "bug"),
+    "proxmox": (export_proxmox, "start"),
 }
 
 
@@ -427,12 +541,18 @@ def main() -> None:
     parser.add_argument("section", nargs="?")
     parser.add_argument("--signoff", action="store_true")
     parser.add_argument("--trailer", action="append", default=[])
-    parser.add_argument("--prefix", action="append", default=[])
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--prefix", action="append", default=[])
     parser.add_argument("--branch")
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--maintainers", action="store_true")
+    parser.add_argument("--bug", action="append", default=[])
+    parser.add_argument("--start", type=int)
     args = parser.parse_intermixed_args()
+    export, takes = FORMS[args.form]
+    for option in ("prefix", "branch", "replace", "maintainers", "bug", "start"):
+        if getattr(args, option) != parser.get_default(option) and option not in takes.split():
+            fail(2, f"{args.form} takes no --{option}: see export --help")
     if args.output and args.output.exists():
         fail(2, f"{args.output} exists: give --output, a folder that does not")
     for trailer in args.trailer:
@@ -440,4 +560,4 @@ def main() -> None:
             fail(2, f"--trailer '{trailer}': want 'Name: value', a tag of your own; --signoff signs off")
     name = f"{args.form}-{args.section}" if args.section else args.form
     out = (args.output or CACHE / "export" / BASE.name / name).absolute()
-    FORMS[args.form](args, out)
+    export(args, out)
