@@ -40,7 +40,7 @@ class Kernel(Toy):
         super().setUp()
         for folder in ("ci", "configs"):
             shutil.copytree(TOP / folder, self.project / folder)
-        shutil.copy(TOP / "patches/upstream", self.project / "patches/upstream")
+        self.tell_upstream("")
         self.env |= {"JOBS": "2"}
         self.empty_cache()
 
@@ -51,6 +51,11 @@ class Kernel(Toy):
         sparse.parent.mkdir(parents=True)
         sparse.write_text('#!/bin/sh\nexec sparse "$@"\n')
         sparse.chmod(0o755)
+
+    def tell_upstream(self, lines: str) -> None:
+        """patches/upstream, with lines of a case's, and with one for all that it does not name."""
+        ours = (TOP / "patches/upstream").read_text()
+        (self.project / "patches/upstream").write_text(f"{lines}{ours}* unsent - ## toy\n")
 
     @staticmethod
     def make_tree(tree: Path) -> None:
@@ -70,6 +75,8 @@ class Kernel(Toy):
         (self.patches / "series").write_text("".join(f"{name}\n" for name in names))
         if (CASES / case / "series").exists():
             shutil.copy(CASES / case / "series", self.patches)
+        upstream = CASES / case / "upstream"
+        self.tell_upstream(upstream.read_text() if upstream.exists() else "")
         lines = (CASES / case / "want").read_text().splitlines()
         words = [line.partition(" ")[::2] for line in lines if not line.startswith("#")]
         gates = next(rest for kind, rest in words if kind == "gates")

@@ -17,6 +17,11 @@ from avic.process import fail
 from avic.series import SeriesFile, read_series
 
 
+def numbers(version: str) -> list[int]:
+    """A version's numbers: v6.6 comes before v6.12."""
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
 @dataclass
 class Base:
     """What a folder of patches/ says; patches/v6.12/base says what its fields mean."""
@@ -45,8 +50,12 @@ class Base:
 
     @property
     def version(self) -> list[int]:
-        """The numbers of its name: v6.6 comes before v6.12."""
-        return [int(number) for number in re.findall(r"\d+", self.name)]
+        """The numbers of its name."""
+        return numbers(self.name)
+
+    def at_least(self, version: str) -> bool:
+        """Whether the base is a version of mainline, or newer; not so for a base without numbers in its name."""
+        return self.version >= numbers(version)
 
     @cached_property
     def fields(self) -> dict[str, list[str]]:
