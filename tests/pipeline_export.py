@@ -196,6 +196,16 @@ class Export(unittest.TestCase):
         self.assertIn("c5866d42f711, 6418b715d5a2,", claim.replace("\n  ", " "))
         self.git_am(self.repos["v6.12"], *mails[1:])
 
+    def test_stable_small(self) -> None:
+        """In the small form nothing comes along that fixes nothing."""
+        project, env = self.mainline("v6.12")
+        out = self.folder / "stable-small"
+        run("v6.12", "stable --small", out, project, **env)
+        mails = sorted(out.glob("*.patch"))
+        self.assertEqual([mail.stem[5:] for mail in mails[1:]], ["ga-log-pre-destroy", "physical-id-claim"])
+        self.assertIn("avic_vm_init() keeps its place", mails[1].read_text().replace("\n  ", " "))
+        self.git_am(self.repos["v6.12"], *mails[1:])
+
     def test_distributions(self) -> None:
         """git am takes what is for each of them, and makes of it what the stack is."""
         project, env = self.mainline("v6.12")

@@ -75,6 +75,9 @@ class Kernel(Toy):
         (self.patches / "series").write_text("".join(f"{name}\n" for name in names))
         if (CASES / case / "series").exists():
             shutil.copy(CASES / case / "series", self.patches)
+        shutil.rmtree(self.patches / "small", ignore_errors=True)
+        if (CASES / case / "small").exists():
+            shutil.copytree(CASES / case / "small", self.patches / "small")
         upstream = CASES / case / "upstream"
         self.tell_upstream(upstream.read_text() if upstream.exists() else "")
         lines = (CASES / case / "want").read_text().splitlines()

@@ -391,6 +391,45 @@ class Distributions(Base):
         self.nothing_left()
 
 
+class Small(Base):
+    """The small form: without a patch, and with another one for a patch."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        edit(self.patches / "base", "Range", "Small: toy-two: it fixes nothing\nRange")
+        (self.patches / "small").mkdir()
+        text = (self.patches / "0003-toy-three.patch").read_text()
+        (self.patches / "small/toy-three.patch").write_text(text.replace("Why.", "Why, in small."))
+
+    def test_form(self) -> None:
+        for form in ("quilt", "debian", "proxmox --start=1"):
+            folder = self.cache / f"export/toy/{form.split()[0]}-small"
+            self.export(f"{form} --small")
+            texts = [path.read_text() for path in sorted(folder.rglob("*.patch"))]
+            self.assertEqual(len(texts), 2)
+            self.assertIn("Why, in small.", texts[1])
+        names = (self.cache / "export/toy/quilt-small/series").read_text().split()
+        self.assertEqual([name for name in names if name.endswith(".patch")], ["0001-toy-one.patch", "0003-toy-three.patch"])
+
+    def test_stable(self) -> None:
+        with (self.project / "patches/upstream").open("a") as upstream:
+            upstream.write("differs toy-one toy/small ## it is small here\n")
+        self.export("stable --small")
+        text = (self.cache / "export/toy/stable-small/0001-toy-one.patch").read_text()
+        self.assertIn("[ backport: it is small here ]\n", text)
+
+    def test_refused(self) -> None:
+        self.refused("export mbox --small", 2, "mbox takes no --small")
+        self.make_sections()
+        self.refused("export quilt mid --small", 2, "--small is a form of the whole stack")
+        edit(self.patches / "base", "Small: toy-two", "Small: toy-four")
+        self.refused("export quilt --small", 1, "patches/toy has no patch toy-four, which its small form names")
+        edit(self.patches / "base", "Small: toy-four: it fixes nothing\n", "")
+        shutil.rmtree(self.patches / "small")
+        self.refused("export quilt --small", 2, "patches/toy has no small form")
+        self.nothing_left()
+
+
 class Sections(Base):
     """One section at a time, in each form."""
 

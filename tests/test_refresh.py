@@ -18,6 +18,13 @@ class Refresh(Toy):
         self.assertEqual(self.script("refresh").stdout, "3 patches in patches/toy\n")
         self.assertEqual(self.content(), before)
 
+    def test_small_form_stays(self) -> None:
+        self.make_stack()
+        (self.patches / "small").mkdir()
+        (self.patches / "small/toy-one.patch").write_text("another\n")
+        self.script("refresh")
+        self.assertEqual((self.patches / "small/toy-one.patch").read_text(), "another\n")
+
     def test_moved_lines_are_no_change(self) -> None:
         self.make_stack()
         before = self.content()

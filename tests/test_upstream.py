@@ -82,7 +82,7 @@ class Provenance(unittest.TestCase):
     def test_ours(self) -> None:
         for base in self.bases:
             ledger = read_ledger(base.name)
-            for patch in base.patches:
+            for patch in base.patches + base.small:
                 said = provenance(patch, changelog(patch), ledger, base, self.bases)
                 self.assertEqual(said, "", (base, patch.slug))
 

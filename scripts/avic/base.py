@@ -100,6 +100,20 @@ class Base:
         return [read_patch(self.folder / name) for name in names]
 
     @property
+    def small(self) -> list[Patch]:
+        """Its series in the small form; empty if it has none, and exits with 1 if a patch of it takes no place.
+
+        `Small` of its file names the changes that it does without; small/SLUG.patch takes the
+        place of the series' patch.
+        """
+        without = self.why("Small")
+        own = {path.stem: path for path in sorted((self.folder / "small").glob("*.patch"))}
+        if lost := sorted({*without, *own} - set(self.slugs)):
+            fail(1, f"patches/{self} has no patch {lost[0]}, which its small form names: correct Small, or small/")
+        names = [name for name in self.names if slug_in(name) not in without] if without or own else []
+        return [read_patch(own.get(slug_in(name), self.folder / name), name) for name in names]
+
+    @property
     def by_slug(self) -> dict[str, Patch]:
         """The patches of its series, by slug."""
         return {patch.slug: patch for patch in self.patches}

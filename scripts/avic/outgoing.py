@@ -42,9 +42,12 @@ def author_of(repo: Path, commit: str) -> Person:
     return Person(name, email)
 
 
-def provenance(patches: list[Patch]) -> dict[str, Upstream]:
-    """Each patch's entry of patches/upstream, by slug; exits with 1 if one has none."""
-    ledger = read_ledger(BASE.name)
+def provenance(patches: list[Patch], form: str) -> dict[str, Upstream]:
+    """Each patch's entry of patches/upstream, by slug; exits with 1 if one has none.
+
+    form: the base, or BASE/small.
+    """
+    ledger = read_ledger(form)
     found = {}
     for patch in patches:
         entry = ledger.of(patch.slug)

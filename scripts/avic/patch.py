@@ -64,6 +64,7 @@ class Hunk:
 @dataclass
 class Patch:
     path: Path
+    name: str  # its file in the series
     raw: str  # the whole file, see avic.raw
     author: str  # NAME <ADDRESS>
     date: str
@@ -74,7 +75,7 @@ class Patch:
 
     @property
     def slug(self) -> str:
-        return slug_in(self.path.name)
+        return slug_in(self.name)
 
 
 def decoded(value: str) -> str:
@@ -232,8 +233,10 @@ class Reader:
         return added, removed
 
 
-def parse(text: str, path: Path) -> Patch:
-    """A patch from its text; raises Wrong if it is none, if the diff is not what its own hunk headers and diffstat say,
+def parse(text: str, path: Path, name: str = "") -> Patch:
+    """A patch from its text; name: of the series' patch whose place it takes.
+
+    Raises Wrong if it is none, if the diff is not what its own hunk headers and diffstat say,
     or if git am, quilt and dpkg-source would not all read it in the same way.
     """
     reader = Reader(text)
@@ -252,18 +255,19 @@ def parse(text: str, path: Path) -> Patch:
             f"it is truncated or edited: its diffstat says {stated[0]} files +{stated[1]} -{stated[2]},"
             f" its diff has {counted[0]} files +{counted[1]} -{counted[2]}"
         )
-    name, address = parseaddr(head["from"])
+    who, address = parseaddr(head["from"])
     if not DATE.fullmatch(head["date"]):
         raise Wrong(f"'{head['date']}' is no date as git writes it")
     subject = decoded(re.sub(r"^\[PATCH[^\]]*\] *", "", head["subject"]))
     diff = "\n".join([*reader.lines[below:], ""])
-    return Patch(path, text, f"{decoded(name)} <{address}>", head["date"], subject, changelog, diff, reader.files)
+    author = f"{decoded(who)} <{address}>"
+    return Patch(path, name or path.name, text, author, head["date"], subject, changelog, diff, reader.files)
 
 
-def read_patch(path: Path) -> Patch:
+def read_patch(path: Path, name: str = "") -> Patch:
     """Read a file of patches/; exits with 1, and what to do, if parse() does not take it."""
     try:
-        return parse(raw.read(path), path)
+        return parse(raw.read(path), path, name)
     except Wrong as error:
         shown = path.relative_to(TOP) if path.is_relative_to(TOP) else path
         fail(1, f"{error.of(str(shown))}: restore it from git, or make the change in the tree and run scripts/refresh")

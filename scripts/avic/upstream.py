@@ -77,7 +77,7 @@ class Ledger:
 
 
 def read_ledger(base: str, path: Path = PATH) -> Ledger:
-    """Read the file for a base; exits with 1 at a line that is wrong."""
+    """Read the file for a base, or for BASE/small, its small form; exits with 1 at a line that is wrong."""
     entries: dict[str, Upstream] = {}
     together = []
     more: list[tuple[str, str, str]] = []
@@ -92,7 +92,7 @@ def read_ledger(base: str, path: Path = PATH) -> Ledger:
         if slug == "together":
             together.append((set(state.split(",")), note))
         elif slug in ("nostable", "differs"):
-            if slug == "nostable" or base in where.split(",") or where == "*":
+            if slug == "nostable" or {base, base.partition("/")[0], "*"} & set(where.split(",")):
                 more += [(each, slug, note) for each in state.split(",")]
         elif COMMIT.fullmatch(state):
             entries[slug] = Upstream(state, where, note=note)

@@ -7,7 +7,7 @@
   RERUN=1  forget what is known            for allmodconfig that is the whole tree
 
 A section that others are below, which it does not need, has one more level, without
-these.  A finding is what the stack has and the base lacks; findings are told apart by file,
+these; a small form has one, too.  A finding is what the stack has and the base lacks; findings are told apart by file,
 function and message.  A tool that is missing, or crashes, is red too: could not
 check.  Prints a table; its report folder has it as JSON and as JUnit.
 Exit status 1 if anything is red.
@@ -77,7 +77,7 @@ class Gate:
 class Level:
     """The base with some patches on it; number 0 is the base itself.
 
-    Without a patch of its own it is a section that stands alone, on what it needs.
+    Without a patch of its own it is a section on what it needs, or the small form.
     """
 
     number: int
@@ -185,18 +185,24 @@ class Check:
         for section in series.sections:
             names = [name for each in [*series.needed(section), section] for name in each.names]
             if names != series.names[: len(names)]:
-                levels.append(self.alone(len(levels), f"{section.name}-alone", names))
+                patches = [patch for patch in self.patches if patch.name in names]
+                levels.append(self.other(len(levels), f"{section.name}-alone", patches, "needs another section"))
+        if BASE.small:
+            levels.append(self.other(len(levels), "small", BASE.small, "does not fit the small form"))
         return levels
 
-    def alone(self, number: int, name: str, names: list[str]) -> Level:
-        """A section on what it needs, and without what else is below it in the stack."""
+    def other(self, number: int, name: str, patches: list[Patch], else_: str) -> Level:
+        """Another choice of patches on the base: a section on what it needs, or the small form.
+
+        else_: what it means that a patch does not apply.
+        """
         say(f"applying {name}")
         trouble = context = ""
         with locked(self.repo), tree_aside(self.repo) as aside:
-            for patch in self.patches:
-                if patch.path.name in names and not trouble:
+            for patch in patches:
+                if not trouble:
                     trouble, context = aside.add(patch)
-                    trouble = trouble and f"{patch.path.name} needs another section: {trouble}"
+                    trouble = trouble and f"{patch.path.name} {else_}: {trouble}"
             return Level(number, name, "" if trouble else aside.head, None, trouble, context)
 
     # A method for each kind of gate.  It returns all findings of a level, or raises CouldNot.

@@ -26,6 +26,8 @@
   --signoff      you become the author and sign off, both as git knows you; a patch
                  in mainline's words stays its author's
   --trailer TAG  one more tag of your own, e.g. 'Assisted-by: LLM sparse'
+  --small        all but b4 and mbox: the small form of the stack, where the base has
+                 one: without refactoring, for stable trees
   --output DIR   where to, instead of the cache; must not exist
   --prefix RFC   b4, mbox, stable: one more word beside PATCH in the subjects
   --branch NAME  b4: the branch's name, avic or avic-SECTION if not given
@@ -93,7 +95,7 @@ class Dressed:
     original: Original | None
 
 
-def original_of(entry: Upstream, slug: str, must: bool) -> Original | None:
+def original_of(entry: Upstream, slug: str, form: str, must: bool) -> Original | None:
     """A change's commit, in TREE.
 
     must: exit where TREE lacks it, or where nothing says how the base's patch differs from it.
@@ -103,7 +105,7 @@ def original_of(entry: Upstream, slug: str, must: bool) -> Original | None:
     if not entry.commit or not (there or must):
         return None
     if must and not entry.differs:
-        fail(1, f"patches/upstream does not say how {slug} on {BASE} differs from its commit: add 'differs'")
+        fail(1, f"patches/upstream does not say how {slug} on {form} differs from its commit: add 'differs'")
     return read_original(entry, tree, slug)
 
 
@@ -123,7 +125,8 @@ class Series:
             if self.section else ""
         )  # fmt: skip
         self.needs = file.needed(self.section) if self.section else []
-        self.patches = BASE.read(self.section.names if self.section else file.names)
+        self.form = f"{BASE}/small" if args.small else BASE.name
+        self.patches = self.chosen(args)
         self.below = BASE.read([name for section in self.needs for name in section.names])
         if not self.patches:
             fail(1, f"{file.shown} is empty: there is nothing to export")
@@ -131,6 +134,16 @@ class Series:
         mine = {patch.slug for patch in self.patches}
         self.below_covers: list[Cover] = []
         self.others = {slug_in(name) for name in file.names} - mine
+
+    def chosen(self, args: argparse.Namespace) -> list[Patch]:
+        """The patches that were asked for, without those of sections below."""
+        if not args.small:
+            return BASE.read(self.section.names if self.section else BASE.names)
+        if self.section:
+            fail(2, "--small is a form of the whole stack: give no section")
+        if not BASE.small:
+            fail(2, f"patches/{BASE} has no small form: leave --small out")
+        return BASE.small
 
     @property
     def name(self) -> str:
@@ -188,12 +201,12 @@ class Series:
         must: whether the form goes out in the words of mainline's commits, where there are some.
         """
         found = []
-        where = provenance(patches)
+        where = provenance(patches, self.form)
         for patch in patches:
             mail, entry = mail_of(patch), where[patch.slug]
             if self.signed and self.me:
                 mail = replace(mail, author=self.me)
-            original = original_of(entry, patch.slug, must)
+            original = original_of(entry, patch.slug, self.form, must)
             mail = dress(mail, entry, original)
             message = add_trailers(TOP, f"{mail.subject}\n\n{mail.text}\n", self.trailers)
             mail = replace(mail, text=message.partition("\n\n")[2].rstrip())
@@ -272,9 +285,9 @@ def export_mbox(args: argparse.Namespace, out: Path) -> None:
         print(f"cannot be posted yet: {reason}")
 
 
-def for_stable(patches: list[Patch]) -> list[Patch]:
+def for_stable(patches: list[Patch], form: str) -> list[Patch]:
     """The patches that stable@ takes; prints why the others are left out."""
-    where = provenance(patches)
+    where = provenance(patches, form)
     left = {}
     for patch in patches:
         entry = where[patch.slug]
@@ -283,7 +296,7 @@ def for_stable(patches: list[Patch]) -> list[Patch]:
         elif not entry.version:
             left[patch.slug] = f"not in mainline yet: {entry.note}"
     slugs = {patch.slug for patch in patches}
-    for group, note in read_ledger(BASE.name).together:
+    for group, note in read_ledger(form).together:
         if missing := sorted(group & set(left)):
             for slug in sorted(group & slugs - set(left)):
                 left[slug] = f"not without {' '.join(missing)}: {note}"
@@ -313,7 +326,7 @@ def recipients(series: Series) -> list[str]:
 def export_stable(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
     cover = series.cover()
-    taken = for_stable(series.below + series.patches)
+    taken = for_stable(series.below + series.patches, series.form)
     series.below = [patch for patch in series.below if patch in taken]
     series.patches = [patch for patch in series.patches if patch in taken]
     if not series.patches:
@@ -321,7 +334,7 @@ def export_stable(args: argparse.Namespace, out: Path) -> None:
     words = {each.patch.slug: each.mail for each in series.dressed(taken, packages.for_stable)}
     series.commit(words)
     release = BASE.name.removeprefix("v") + ".y"
-    cover = Cover(cover.subject, stable_text(series.patches, release))
+    cover = Cover(cover.subject, stable_text(series, release))
     authors = [mail.author for mail in words.values() if not packages.NOBODY.search(mail.author.email)]
     copies = [f"--cc={each}" for each in dict.fromkeys([*recipients(series), *map(str, authors)])]
     mails = series.mails(cover, [release, *args.prefix], "--to=stable@vger.kernel.org", *copies)
@@ -335,12 +348,12 @@ def export_stable(args: argparse.Namespace, out: Path) -> None:
     series.say_how_to_send(cover, f"git send-email {out}/*.patch")
 
 
-def stable_text(patches: list[Patch], release: str) -> str:
+def stable_text(series: Series, release: str) -> str:
     """What the cover letter of a series for stable@ says."""
-    where = provenance(patches)
+    where = provenance(series.patches, series.form)
     rows = "\n".join(
         f"  {patch.subject}\n    {where[patch.slug].commit or 'no upstream commit'}, {where[patch.slug].version}"
-        for patch in patches
+        for patch in series.patches
     )
     return f"""\
 These fix KVM's AVIC support in {release}.  What they are upstream:
@@ -367,8 +380,8 @@ def export_debian(args: argparse.Namespace, out: Path) -> None:
         folder.mkdir(parents=True)
         for each in dressed:
             author = each.original.author if each.original else each.mail.author
-            raw.write(folder / each.patch.path.name, packages.dep3(each.mail, each.entry, author))
-        names = "".join(f"{DEBIAN}/{patch.path.name}\n" for patch in series.patches)
+            raw.write(folder / each.patch.name, packages.dep3(each.mail, each.entry, author))
+        names = "".join(f"{DEBIAN}/{patch.name}\n" for patch in series.patches)
         (new / "series").write_text(f"\n# AVIC in KVM, from {series.words}\n{names}")
     print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
     series.say_what_first()
@@ -382,8 +395,8 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
     dressed = series.dressed(series.patches, ours, must=False)
     with replaced(out) as new:
         for each in dressed:
-            raw.write(new / each.patch.path.name, each.mail.with_fields(state_fields(each.entry)))
-        raw.write(new / "series", BASE.series.text([patch.path.name for patch in series.patches]))
+            raw.write(new / each.patch.name, each.mail.with_fields(state_fields(each.entry)))
+        raw.write(new / "series", BASE.series.text([patch.name for patch in series.patches]))
     print(f"{len(series.patches)} patches in {out}")
     series.say_what_first()
     print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")
@@ -522,13 +535,13 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
 FORMS = {
     "b4": (export_b4, "prefix branch replace maintainers"),
     "mbox": (export_mbox, "prefix"),
-    "stable": (export_stable, "prefix"),
-    "debian": (export_debian, ""),
-    "quilt": (export_quilt, ""),
-    "suse": (export_suse, "bug"),
-    "rhel": (export_rhel, "bug"),
-    "ubuntu": (export_ubuntu, "bug"),
-    "proxmox": (export_proxmox, "start"),
+    "stable": (export_stable, "prefix small"),
+    "debian": (export_debian, "small"),
+    "quilt": (export_quilt, "small"),
+    "suse": (export_suse, "bug small"),
+    "rhel": (export_rhel, "bug small"),
+    "ubuntu": (export_ubuntu, "bug small"),
+    "proxmox": (export_proxmox, "start small"),
 }
 
 
@@ -541,6 +554,7 @@ def main() -> None:
     parser.add_argument("section", nargs="?")
     parser.add_argument("--signoff", action="store_true")
     parser.add_argument("--trailer", action="append", default=[])
+    parser.add_argument("--small", action="store_true")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--prefix", action="append", default=[])
     parser.add_argument("--branch")
@@ -550,7 +564,7 @@ def main() -> None:
     parser.add_argument("--start", type=int)
     args = parser.parse_intermixed_args()
     export, takes = FORMS[args.form]
-    for option in ("prefix", "branch", "replace", "maintainers", "bug", "start"):
+    for option in ("prefix", "branch", "replace", "maintainers", "bug", "start", "small"):
         if getattr(args, option) != parser.get_default(option) and option not in takes.split():
             fail(2, f"{args.form} takes no --{option}: see export --help")
     if args.output and args.output.exists():
@@ -558,6 +572,6 @@ def main() -> None:
     for trailer in args.trailer:
         if not re.fullmatch(r"[A-Z][A-Za-z-]+:\s*\S.*", trailer) or GIVEN.match(trailer):
             fail(2, f"--trailer '{trailer}': want 'Name: value', a tag of your own; --signoff signs off")
-    name = f"{args.form}-{args.section}" if args.section else args.form
+    name = "-".join([args.form, *filter(None, [args.section]), *(["small"] if args.small else [])])
     out = (args.output or CACHE / "export" / BASE.name / name).absolute()
     export(args, out)

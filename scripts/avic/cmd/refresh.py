@@ -173,7 +173,10 @@ def main() -> None:
         raw.write(new / "series", series.text(names))
         for path in BASE.folder.iterdir():
             if path.suffix != ".patch" and path.name != "series":
-                shutil.copy2(path, new / path.name, follow_symlinks=False)
+                if path.is_dir():
+                    shutil.copytree(path, new / path.name, symlinks=True)
+                else:
+                    shutil.copy2(path, new / path.name, follow_symlinks=False)
     others = untracked(repo)
     said += [f"untracked, in no patch: {raw.printable(name)}" for name in others[:20]]
     said += [f"untracked: {len(others) - 20} more"] if others[20:] else []
