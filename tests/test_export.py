@@ -256,9 +256,9 @@ GRAMMARS = {
     # documentation.ubuntu.com, "Stable patch format".
     "ubuntu": (
         r"(?!UBUNTU: )\S.*\n\n(BugLink: https://bugs\.launchpad\.net/bugs/\d+\n)+\n(.*\n)+"
-        rf"\(backported from commit [0-9a-f]{{40}}\)\n\[\S+:.*\]\nCVE-\d{{4}}-\d+\n{SIGNED}",
+        rf"\(backported from commit [0-9a-f]{{40}}\)\n\[\S+:.*\]\n(CVE-\d{{4}}-\d+\n)*{SIGNED}",
         r"UBUNTU: SAUCE: \S.*\n\n(BugLink: https://bugs\.launchpad\.net/bugs/\d+\n)+\n(.*\n)+"
-        rf"CVE-\d{{4}}-\d+\n\n?{SIGNED}",
+        rf"(CVE-\d{{4}}-\d+\n)*\n?{SIGNED}",
     ),
     # The "Commit Rules" of CentOS Stream's kernel.
     "rhel": (
@@ -275,9 +275,9 @@ GRAMMARS = {
     ),
 }
 OPTIONS = {
-    "ubuntu": "--bug=2087983 --bug=CVE-2026-12345",
-    "rhel": "--bug=RHEL-12345 --bug=CVE-2026-12345",
-    "suse": "--bug=bsc#1234567 --bug=CVE-2026-12345",
+    "ubuntu": "--bug=2087983",
+    "rhel": "--bug=RHEL-12345",
+    "suse": "--bug=bsc#1234567",
     "proxmox": "--start=27",
 }
 # SUSE's fields of a patch, as kernel-source's scripts/python/suse_git/header.py has them.
@@ -346,12 +346,19 @@ class Distributions(Base):
             self.assertTrue(mail.get_payload().partition("\n---\n")[0].endswith(SIGNED.strip()))
         self.assertEqual([head["Git-commit"] for head in heads], [self.original, None, None])
         self.assertEqual(heads[0]["From"], "Una Original <una@mainline.lan>")
-        self.assertEqual({head["References"] for head in heads}, {"bsc#1234567 CVE-2026-12345"})
+        self.assertEqual({head["References"] for head in heads}, {"bsc#1234567"})
         self.assertIn("someone of SUSE has to sign off", self.said)
         git(self.tree, "am", "--quiet", *(str(folder / name.strip()) for name in names))
         self.gitconfig.write_text("[user]\n\tname = Jo Doe\n\temail = doe@suse.com\n")
         self.exported("suse")
         self.assertNotIn("someone of SUSE", self.said)
+
+    def test_cve_of_one_patch(self) -> None:
+        for form, before in (("ubuntu", "]\n"), ("rhel", "RHEL-12345\nCVE: "), ("suse", "References: bsc#1234567 ")):
+            folder = self.export(f"{form} --signoff {OPTIONS[form]} --bug=toy-one:CVE-2026-12345")
+            one, two, _ = (path.read_text() for path in sorted(folder.rglob("*.patch")))
+            self.assertIn(f"{before}CVE-2026-12345\n", one)
+            self.assertNotIn("CVE", two)
 
     def test_unsigned(self) -> None:
         for form in ("rhel", "ubuntu", "proxmox"):
@@ -369,6 +376,7 @@ class Distributions(Base):
             self.refused(f"export {form}", 2, f"{form} takes no patch without a bug", f"--bug {good}")
             self.refused(f"export {form} --bug=CVE-2026-12345", 2, "takes no patch without a bug")
             self.refused(f"export {form} --bug=none", 2, f"--bug 'none' is none of {form}'s", good)
+            self.refused(f"export {form} --bug={good} --bug=toy-four:CVE-2026-12345", 2, "toy-four, which is no patch")
         self.refused("export proxmox", 2, "give --start")
         for form, options in OPTIONS.items():
             edit(self.project / "patches/upstream", self.original, "1" * 40)

@@ -20,6 +20,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+# Debian's hypothesis, also for a python3 that is not Debian's.
+sys.path.append("/usr/lib/python3/dist-packages")
 import hypothesis.configuration
 from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
 

@@ -135,7 +135,7 @@ def check(rules: list[Rule], patches: list[Patch], repo: Path) -> list[Finding]:
                     if bool(rule.regex.search(text)) == (rule.kind == "never"):
                         found.append(Finding(name, rule.name, f"'{text}': {rule.advice}"))
             elif rule.kind == "provenance":
-                if wrong := provenance(patch, changelog(patch), ledger, BASE, bases):
+                if wrong := provenance(patch, patch.text, ledger, BASE, bases):
                     message = f"{wrong}: {rule.advice}"
             elif rule.part == "series":
                 if first_test and not tests_only(patch):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass, replace
-from email.utils import parseaddr, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 
 from avic.patch import Patch
 from avic.process import fail
@@ -35,6 +35,17 @@ class Mail:
     subject: str
     text: str  # its tags as well
     rest: str  # diffstat and diff
+    bugs: tuple[str, ...] = ()  # what it is for
+
+    @property
+    def cves(self) -> list[str]:
+        """Those of its bugs that are CVEs."""
+        return [bug for bug in self.bugs if bug.startswith("CVE")]
+
+    @property
+    def reports(self) -> list[str]:
+        """Those that are none."""
+        return [bug for bug in self.bugs if bug not in self.cves]
 
     def __str__(self) -> str:
         return self.with_fields([])
@@ -55,17 +66,25 @@ class Mail:
 
 def mail_of(patch: Patch) -> Mail:
     """A patch of a series."""
-    return Mail(Person(*parseaddr(patch.author)), patch.date, patch.subject, patch.text.strip(), patch.diff)
+    name, _, address = patch.author.rpartition(" <")
+    return Mail(Person(name, address.removesuffix(">")), patch.date, patch.subject, patch.text.strip(), patch.diff)
 
 
-def need_bugs(form: str, bugs: list[str]) -> None:
-    """Exit with 2 if the bugs that were given are not of the form's kind, or if there are none."""
+def bugs_by_slug(form: str, given: list[str]) -> dict[str, list[str]]:
+    """What --bug says, by slug; '' is for each patch.
+
+    Exits with 2 if a bug is not of the form's kind, or if there is none for each patch.
+    """
     allowed, needed, example = BUGS[form]
-    for bug in bugs:
+    found: dict[str, list[str]] = {"": []}
+    for each in given:
+        slug, _, bug = each.rpartition(":")
         if not re.fullmatch(allowed, bug):
-            fail(2, f"--bug '{bug}' is none of {form}'s: want {example}, or CVE-2026-12345")
-    if not any(re.fullmatch(needed, bug) for bug in bugs):
+            fail(2, f"--bug '{each}' is none of {form}'s: want {example}, or SLUG:CVE-2026-12345")
+        found.setdefault(slug, []).append(bug)
+    if not any(re.fullmatch(needed, bug) for bug in found[""]):
         fail(2, f"{form} takes no patch without a bug: give --bug {example}")
+    return found
 
 
 def paragraph(text: str) -> str:
@@ -121,18 +140,17 @@ def for_proxmox(mail: Mail, entry: Upstream, original: Original | None, me: Pers
     return replace(mail, text=with_otherwise(mail.text, entry))
 
 
-def for_ubuntu(mail: Mail, entry: Upstream, original: Original | None, me: Person, bugs: list[str]) -> Mail:
+def for_ubuntu(mail: Mail, entry: Upstream, original: Original | None, me: Person) -> Mail:
     """As Proxmox, with BugLink first and CVEs last; SAUCE where mainline does not have it."""
     mail = for_proxmox(mail, entry, original, me)
-    links = "\n".join(f"BugLink: {LAUNCHPAD}{bug}" for bug in bugs if not bug.startswith("CVE"))
-    cves = [bug for bug in bugs if bug.startswith("CVE")]
+    links = "\n".join(f"BugLink: {LAUNCHPAD}{bug}" for bug in mail.reports)
     subject = mail.subject if original else f"UBUNTU: SAUCE: {mail.subject}"
-    return replace(mail, subject=subject, text=f"{links}\n\n{below(mail.text, *cves)}")
+    return replace(mail, subject=subject, text=f"{links}\n\n{below(mail.text, *mail.cves)}")
 
 
-def for_rhel(mail: Mail, entry: Upstream, original: Original | None, bugs: list[str]) -> Mail:
+def for_rhel(mail: Mail, entry: Upstream, original: Original | None) -> Mail:
     """The tags, then the commit in full, indented; `Upstream Status` where there is none."""
-    lines = [f"CVE: {bug}" if bug.startswith("CVE") else f"JIRA: {JIRA}{bug}" for bug in bugs]
+    lines = [*(f"JIRA: {JIRA}{bug}" for bug in mail.reports), *(f"CVE: {cve}" for cve in mail.cves)]
     if original:
         head = [*lines, "", *textwrap.wrap(f"Conflicts: {entry.differs}", width=75, subsequent_indent="  ")]
         head += ["", f"commit {original.commit}", f"Author: {original.author}", f"Date:   {original.date}"]

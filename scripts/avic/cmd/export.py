@@ -35,7 +35,7 @@
                  letter; what b4 tracks (change-id, what was sent) stays
   --maintainers  b4: recipients as if MAINTAINERS.snippet were in MAINTAINERS
   --bug BUG      suse, rhel, ubuntu: what the patches are for, e.g. bsc#1234567,
-                 RHEL-12345, 2087983; again for a CVE
+                 RHEL-12345, 2087983; SLUG:BUG is for one of them, e.g. a CVE
   --start N      proxmox: the first patch's number
 
 Without --signoff nobody has signed off, and it says that it cannot be posted.
@@ -59,7 +59,7 @@ from avic.outgoing import (
     GIVEN, Cover, add_trailers, author_of, identity, need_no_tags, provenance,
     read_cover, recorded, restamp, user_tree, version_notes,
 )  # fmt: skip
-from avic.packages import Mail, file_name, need_bugs, mail_of, state_fields
+from avic.packages import BUGS, Mail, bugs_by_slug, file_name, mail_of, state_fields
 from avic.patch import Patch, slug_in
 from avic.process import fail, replaced, say, scratch, unwind_on_signals
 from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
@@ -125,6 +125,7 @@ class Series:
             if self.section else ""
         )  # fmt: skip
         self.needs = file.needed(self.section) if self.section else []
+        self.bugs = bugs_by_slug(args.form, args.bug) if args.form in BUGS else {"": []}
         self.form = f"{BASE}/small" if args.small else BASE.name
         self.patches = self.chosen(args)
         self.below = BASE.read([name for section in self.needs for name in section.names])
@@ -132,6 +133,8 @@ class Series:
             fail(1, f"{file.shown} is empty: there is nothing to export")
         need_no_tags(self.below + self.patches, self.me)
         mine = {patch.slug for patch in self.patches}
+        if lost := sorted(set(self.bugs) - mine - {""}):
+            fail(2, f"--bug is for {lost[0]}, which is no patch of {self.words}: correct it")
         self.below_covers: list[Cover] = []
         self.others = {slug_in(name) for name in file.names} - mine
 
@@ -203,7 +206,8 @@ class Series:
         found = []
         where = provenance(patches, self.form)
         for patch in patches:
-            mail, entry = mail_of(patch), where[patch.slug]
+            bugs = (*self.bugs[""], *self.bugs.get(patch.slug, []))
+            mail, entry = replace(mail_of(patch), bugs=bugs), where[patch.slug]
             if self.signed and self.me:
                 mail = replace(mail, author=self.me)
             original = original_of(entry, patch.slug, self.form, must)
@@ -403,15 +407,14 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
 
 
 def export_suse(args: argparse.Namespace, out: Path) -> None:
-    need_bugs("suse", args.bug)
     series = Series(args)
     dressed = series.dressed(series.patches, packages.for_suse)
-    references = f"References: {' '.join(args.bug)}"
     lines = [f"# AVIC, from {series.words}: in this order"]
     with replaced(out) as new:
         (new / "patches.suse").mkdir()
         for each in dressed:
             name = f"patches.suse/{file_name(each.mail.subject)}"
+            references = f"References: {' '.join(each.mail.bugs)}"
             raw.write(new / name, each.mail.with_fields([*state_fields(each.entry), references]))
             lines.append(name)
         (new / "series.conf").write_text("".join(f"\t{line}\n" for line in lines))
@@ -437,23 +440,19 @@ def export_mails(dress: Dress, args: argparse.Namespace, out: Path, start: int =
 
 
 def export_rhel(args: argparse.Namespace, out: Path) -> None:
-    need_bugs("rhel", args.bug)
-    export_mails(partial(packages.for_rhel, bugs=args.bug), args, out)
+    export_mails(packages.for_rhel, args, out)
     print(f"to apply: git am {out}/*.patch")
 
 
 def export_ubuntu(args: argparse.Namespace, out: Path) -> None:
-    need_bugs("ubuntu", args.bug)
-    me = identity(user_tree())
-    export_mails(partial(packages.for_ubuntu, me=me, bugs=args.bug), args, out)
+    export_mails(partial(packages.for_ubuntu, me=identity(user_tree())), args, out)
     print(f"to apply: git am {out}/*.patch")
 
 
 def export_proxmox(args: argparse.Namespace, out: Path) -> None:
     if args.start is None:
         fail(2, "proxmox numbers its patches: give --start, the number behind the last of patches/kernel")
-    me = identity(user_tree())
-    export_mails(partial(packages.for_proxmox, me=me), args, out, args.start)
+    export_mails(partial(packages.for_proxmox, me=identity(user_tree())), args, out, args.start)
     print(f"to add them, in pve-kernel: cp {out}/*.patch patches/kernel/")
 
 
