@@ -168,12 +168,15 @@ class Forms(Base):
 
     def test_debian_has_names_as_they_are(self) -> None:
         repo = Path(self.script("apply").stdout.strip())
-        message = "KVM: SVM: Jörg’s toy 日本語 that goes on and on until its header takes a second line\n\nWhy, Zoë?"
-        git(repo, "commit", "--quiet", "--amend", "--author=Jörg Müller, PhD <j@localhost>", f"--message={message}")
+        message = "KVM: SVM: Jörg’s toy 日本語 that goes on and on until its header takes a second line\n\nWhy, Zoë?\n\n.\n..\n\x85\nend"
+        git(repo, "commit", "--quiet", "--amend", "--author=Jörg Müller, PhD <j@mainline.lan>", f"--message={message}")
         self.script("refresh")
         three = dep3(next(self.export("debian").rglob("0003-*")))
-        self.assertEqual(three["Author"], "Jörg Müller, PhD <j@localhost>")
-        self.assertEqual(three["Description"].split("\n"), [message.split("\n")[0], "Why, Zoë?"])
+        self.assertEqual(three["Author"], "Jörg Müller, PhD <j@mainline.lan>")
+        self.assertEqual(three["Description"].split("\n"), [message.split("\n")[0], *message.split("\n")[2:]])
+        git(repo, "commit", "--quiet", "--amend", f"--message={message}\n\x0c\nmore")
+        self.script("refresh")
+        self.refused("export debian", 1, "0003-toy-three.patch", "DEP-3 drops the white space")
 
     def test_quilt(self) -> None:
         folder = self.export("quilt")

@@ -11,7 +11,7 @@ from pathlib import Path
 from project import TOP
 
 from avic.base import Base
-from avic.changelog import changelog, provenance
+from avic.changelog import provenance
 from avic.patch import Patch
 from avic.upstream import Ledger, Upstream, read_ledger
 
@@ -77,13 +77,13 @@ class Provenance(unittest.TestCase):
         was = ledger.of(slug)
         assert was
         ledger = replace(ledger, entries={slug: replace(was, **entry)})
-        return provenance(patch, text if text is not None else changelog(patch), ledger, one, self.bases)
+        return provenance(patch, text if text is not None else patch.text, ledger, one, self.bases)
 
     def test_ours(self) -> None:
         for base in self.bases:
             ledger = read_ledger(base.name)
             for patch in base.patches + base.small:
-                said = provenance(patch, changelog(patch), ledger, base, self.bases)
+                said = provenance(patch, patch.text, ledger, base, self.bases)
                 self.assertEqual(said, "", (base, patch.slug))
 
     def test_a_base_has_it_before_mainline(self) -> None:
@@ -105,7 +105,7 @@ class Provenance(unittest.TestCase):
         self.assertIn("does not say how it differs", self.wrong("v6.12", "irqwin-count", differs=""))
 
     def test_stable(self) -> None:
-        text = changelog(Base.named("v6.12").by_slug["ga-log-unregister"]) + "\nCc: stable@vger.kernel.org\n"
+        text = Base.named("v6.12").by_slug["ga-log-unregister"].text + "\nCc: stable@vger.kernel.org\n"
         self.assertIn("is not for stable: its series", self.wrong("v6.12", "ga-log-unregister", text))
 
     def test_no_entry(self) -> None:

@@ -67,7 +67,7 @@ class Mail:
 def mail_of(patch: Patch) -> Mail:
     """A patch of a series."""
     name, _, address = patch.author.rpartition(" <")
-    return Mail(Person(name, address.removesuffix(">")), patch.date, patch.subject, patch.text.strip(), patch.diff)
+    return Mail(Person(name, address.removesuffix(">")), patch.date, patch.subject, patch.text.strip("\n"), patch.diff)
 
 
 def bugs_by_slug(form: str, given: list[str]) -> dict[str, list[str]]:
@@ -169,12 +169,16 @@ def state_fields(entry: Upstream) -> list[str]:
     return [f"Patch-mainline: {f'Submitted, {entry.link}' if entry.link else 'Not yet, not posted'}"]
 
 
-def dep3(mail: Mail, entry: Upstream, author: Person | None) -> str:
-    """The patch with a DEP-3 header.  author: of the original, or who exports; else whom the patch names."""
+def dep3(mail: Mail, entry: Upstream, author: Person | None, shown: str) -> str:
+    """The patch with a DEP-3 header; exits with 1 where that cannot hold its text.
+
+    author: of the original, or who exports; else whom the patch names.  shown: the patch's file, for errors.
+    """
     text = with_otherwise(mail.text, entry)
-    if "." in text.split("\n"):
-        fail(1, f"'{mail.subject}' has a line '.' in its text, which DEP-3 takes for an empty one: reword it")
-    lines = [line if line.strip() else "." for line in text.split("\n")]
+    if found := re.search(r"^.*[^\S\n]$", f"{mail.subject}\n{text}", re.MULTILINE | re.ASCII):
+        fail(1, f"{shown} has {found[0]!r}, and DEP-3 drops the white space at its end: reword it")
+    # An empty line is a dot there, and one of dots alone has one more.
+    lines = [re.sub(r"^\.*$", r".\g<0>", line) for line in text.split("\n")]
     fields = [f"Description: {mail.subject}", *(f" {line}" for line in lines)]
     who = author or mail.author
     if not NOBODY.search(who.email):

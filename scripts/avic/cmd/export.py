@@ -384,7 +384,8 @@ def export_debian(args: argparse.Namespace, out: Path) -> None:
         folder.mkdir(parents=True)
         for each in dressed:
             author = each.original.author if each.original else each.mail.author
-            raw.write(folder / each.patch.name, packages.dep3(each.mail, each.entry, author))
+            shown = str(each.patch.path.relative_to(TOP))
+            raw.write(folder / each.patch.name, packages.dep3(each.mail, each.entry, author, shown))
         names = "".join(f"{DEBIAN}/{patch.name}\n" for patch in series.patches)
         (new / "series").write_text(f"\n# AVIC in KVM, from {series.words}\n{names}")
     print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
