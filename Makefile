@@ -2,7 +2,7 @@
 #
 # Each target calls one script.  `make help` lists them.
 
-export BASE TREE TESTS LANES JOBS V UPDATE RESET RERUN FULL RUNNER QEMU AVIC_CACHE
+export BASE TREE TESTS LANES JOBS SECONDS V UPDATE RESET RERUN FULL RUNNER QEMU AVIC_CACHE
 export CONFIG HOST VFIO KEXEC SERIAL SSH_CONFIG LEASE_SECONDS BOOT_SECONDS
 
 help: ## this list
@@ -29,6 +29,9 @@ allmodconfig: setup ## all that sees what the stack changes, with everything con
 mutants: setup ## deliberate faults in AVIC's code, and which test catches each
 	@scripts/mutate
 
+models: setup ## every interleaving of the protocols that the stack changes, checked with spin
+	@scripts/models
+
 fetch: setup ## a clean base as a git tree; prints its folder
 	@scripts/fetch
 
@@ -44,4 +47,4 @@ refresh: ## branch stack back into patches/
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run report test check allmodconfig mutants fetch moved apply refresh setup test-quick
+.PHONY: help run report test check allmodconfig mutants models fetch moved apply refresh setup test-quick
