@@ -81,7 +81,8 @@ class Replaced(unittest.TestCase):
         """Nothing is left beside the old one."""
         code = (
             "import os, signal, sys, tempfile; from pathlib import Path\n"
-            "from avic.process import replaced, unwind_on_signals\n"
+            "from avic.aside import replaced\n"
+            "from avic.process import unwind_on_signals\n"
             "made = tempfile.mkdtemp\n"
             "def interrupted(**where):\n"
             "    folder = made(**where)\n"

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from avic.aside import aside
 from avic.paths import TOP
 from avic.patch import Hunk, Patch
-from avic.process import fail, scratch
+from avic.process import fail
 from avic.tree import git, rev
 
 
@@ -60,8 +61,9 @@ def explain(patch: Patch, tree: Path) -> tuple[str, str]:
 def tree_aside(repo: Path) -> Iterator[Path]:
     """A temporary worktree at the base that has an index and no files: git am checks out what it touches."""
     try:
-        with scratch("avic-apply.") as aside:
-            tree = aside / "tree"
+        # Beside repo: git in another container takes a worktree that it can't see for one that is gone.
+        with aside(repo.parent) as place:
+            tree = place / "tree"
             git(repo, "worktree", "prune")
             git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
             git(tree, "read-tree", "HEAD")

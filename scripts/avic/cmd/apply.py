@@ -30,12 +30,12 @@ def main() -> None:
             " run scripts/refresh to keep them, or RESET=1 scripts/apply to drop them",
         )
     commits = commit_all(repo, patches)
-    for commit, patch in zip(commits, patches):
-        git(repo, "notes", "--ref=slug", "add", "--force", f"--message={patch.slug}", commit)
     done = commits[-1] if commits else rev(repo, "base")
-    if patches:
-        git(repo, "config", "notes.rewriteRef", "refs/notes/slug")
     with locked(repo), held_back():
+        for commit, patch in zip(commits, patches):
+            git(repo, "notes", "--ref=slug", "add", "--force", f"--message={patch.slug}", commit)
+        if patches:
+            git(repo, "config", "notes.rewriteRef", "refs/notes/slug")
         git(repo, "checkout", "--quiet", "-B", "stack", done)
         git(repo, "update-ref", "refs/avic/applied", done)
     print(repo)

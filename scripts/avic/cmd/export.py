@@ -37,6 +37,7 @@ from email import message_from_string
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from avic.aside import replaced
 from avic.base import BASE
 from avic.paths import CACHE
 from avic.exact import commit_all
@@ -45,7 +46,7 @@ from avic.outgoing import (
     read_cover, recorded, restamp, upstream, user_tree, version_notes,
 )  # fmt: skip
 from avic.patch import Patch, slug_in
-from avic.process import fail, replaced, say, scratch, unwind_on_signals
+from avic.process import fail, say, scratch, unwind_on_signals
 from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
 

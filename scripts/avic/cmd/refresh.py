@@ -14,10 +14,11 @@ import re
 import shutil
 from pathlib import Path
 
+from avic.aside import replaced
 from avic.base import BASE
 from avic.paths import TOP
 from avic.patch import substance
-from avic.process import fail, replaced, unwind_on_signals
+from avic.process import fail, unwind_on_signals
 from avic.tree import FORMAT, git, need_clean, rev
 
 
