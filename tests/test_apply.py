@@ -41,7 +41,7 @@ class Apply(Toy):
         git(self.tree, "commit", "--quiet", "--all", "--message=context")
         error = self.refused("apply", 1, "0003-toy-three.patch", "arch/x86/kvm/x86.c, hunk 1 of 1")
         self.assertIn("-line 38 of x86.c\n+other line 38 of x86.c", error)
-        new = next(p for p in repo.parent.iterdir() if p != repo)
+        new = next(p for p in repo.parent.glob("tree-*") if p != repo)
         self.assertEqual(git(new, "status", "--porcelain"), "")
         self.assertEqual(git(new, "branch", "--list", "stack"), "")
         self.assertEqual(git(new, "worktree", "list").count("\n"), 0)

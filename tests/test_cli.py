@@ -17,7 +17,7 @@ VERBS = sorted(
     if path.is_file() and os.access(path, os.X_OK) and path.name != "sparse"
 )  # fmt: skip
 # Those that take arguments, with one that none of them takes.
-TAKES = {"affected", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "mutate", "release", "report"}
+TAKES = {"affected", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "mutate", "release", "report", "signature"}
 
 
 def call(verb: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

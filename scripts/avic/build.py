@@ -24,8 +24,8 @@ from avic.paths import CACHE, TOP
 from avic.process import fail, held_back, say
 from avic.tree import git, locked, rev
 
-# Variables of the user's that must not influence a build.
-NOT_OURS = ("BASE", "TREE", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+# Variables of ours that make and the kernel would take for theirs.
+NOT_OURS = ("BASE", "TREE", "V")
 # What no kernel object depends on.
 APART = ("tools", "Documentation")
 SHOWN = 15  # lines of a log that are shown after a failure

@@ -15,7 +15,7 @@ from pathlib import Path
 from avic.paths import TOP
 from avic.outgoing import Person, restamp
 from avic.process import fail
-from avic.tree import DEAF, git
+from avic.tree import git
 
 # What b4 keeps in the cover letter's commit: the same line in 0.12 to 0.16.
 TRACKING = "--- b4-submit-tracking ---"
@@ -28,7 +28,7 @@ class B4:
     def __init__(self, tree: Path) -> None:
         self.command = os.environ.get("B4") or "b4"
         self.tree = tree
-        self.env = os.environ | DEAF | {
+        self.env = os.environ | {
             "XDG_CACHE_HOME": f"{tree}/.git/b4-cache",
             "XDG_DATA_HOME": f"{tree}/.git/b4-data",
             # After a Ctrl-C it may leave files there; they are removed with the tree.

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from avic.process import fail, held_back, say
 
-# Variables that make git ignore the user's settings.
-DEAF = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 # Options of git format-patch with which the same commit always gives the same bytes.
 FORMAT = [
     "--zero-commit",
@@ -29,7 +27,7 @@ FORMAT = [
 def git(
     repo: Path, *args: str, check: bool = True, stdin: str = "", env: Mapping[str, str] = {}
 ) -> subprocess.CompletedProcess[str]:
-    """Run git in repo without the user's settings, which must not change a result.
+    """Run git in repo, with our settings (scripts/gitconfig) and not the user's.
 
     stdin: what git reads.  env: more variables, e.g. GIT_AUTHOR_NAME; without it the
     author is nobody.
@@ -43,15 +41,7 @@ def git(
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ
-            | DEAF
-            | {
-                "GIT_AUTHOR_NAME": "nobody",
-                "GIT_AUTHOR_EMAIL": "nobody@localhost",
-                "GIT_COMMITTER_NAME": "nobody",
-                "GIT_COMMITTER_EMAIL": "nobody@localhost",
-            }
-            | dict(env),
+            env=os.environ | dict(env),
         )
     if check and result.returncode:
         fail(1, f"git {args[0]} failed in {repo}: {result.stderr.strip()}")

@@ -23,6 +23,7 @@ from pathlib import Path
 from avic.aside import replaced
 from avic.base import Base
 from avic.paths import CACHE, TOP
+from avic.environment import callers_git
 from avic.exact import apply_one, commit_all, tree_aside
 from avic.outgoing import RELEASES, identity, recorded
 from avic.patch import Patch, substance
@@ -36,7 +37,7 @@ def ours(*args: str) -> str:
     with held_back():
         done = subprocess.run(
             ["git", "-C", TOP, *args],
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=callers_git(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
     if done.returncode:
         fail(1, f"git {args[0]} failed in {TOP}: {done.stderr.strip()}")
