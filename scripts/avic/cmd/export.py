@@ -23,7 +23,8 @@
   --output DIR   where to, instead of the cache; must not exist
   --branch NAME  b4: the branch's name, avic or avic-SECTION if not given
   --replace      b4: if there is such a branch, replace its commits and cover
-                 letter; what b4 tracks (change-id, what was sent) stays
+                 letter; what b4 tracks (change-id, what was sent) stays.  If it
+                 has something of yours, it is kept beside, and that is said
   --maintainers  b4: recipients as if MAINTAINERS.snippet were in MAINTAINERS
 
 Without --signoff nobody has signed off, and it says that it cannot be posted.
@@ -47,7 +48,7 @@ from avic.outgoing import (
 )  # fmt: skip
 from avic.patch import Patch, slug_in
 from avic.process import fail, say, scratch, unwind_on_signals
-from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
+from avic.tracking import B4, EXPORTED, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
 
 # Marks a place in a cover letter that is still to be filled in.
@@ -340,11 +341,18 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
 # b4
 
 
+def need_another_branch(target: Path, branch: str) -> None:
+    """Exit with 2 if the tree is on the branch: then it is the base of nothing, and cannot be replaced."""
+    if git(target, "symbolic-ref", "--quiet", "HEAD", check=False).stdout.strip() == f"refs/heads/{branch}":
+        fail(2, f"{target} is on branch {branch}, which this makes: git switch to the one that the series is for")
+
+
 def export_b4(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
     cover = series.cover()
     assert series.me
     branch = args.branch or ("avic-" + series.section.name if series.section else "avic")
+    need_another_branch(user_tree() or BASE.tree("fetch"), branch)
     with scratch("avic-b4.") as folder:
         aside = folder / "linux"
         b4 = B4(aside)
@@ -392,16 +400,21 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             (new / "dry-run").write_text(sent)
             (new / "info").write_text(info)
             shutil.copy(letter, new / "cover")
+            only_there = old.only_here(commits[-1], text) if old else []
+            kept = old.keep(target, branch) if old and only_there else ""
             force = "+" if args.replace else ""
             git(
                 target, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
                 str(aside), f"{force}refs/heads/{branch}:refs/heads/{branch}",
             )  # fmt: skip
+            git(target, "update-ref", f"{EXPORTED}{branch}", f"refs/heads/{branch}")
             git(target, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")
     print(f"b4       {b4.version}")
     print(f"branch   {branch} in {target}, {len(commits)} patches on {base[:12]}")
     series.say_what_first()
     print(f"dry run  {out / 'dry-run'}")
+    if kept:
+        print(f"kept     {kept}, the old branch, for what is only there: {'; '.join(only_there)}")
     if old and max(recorded(), 1) < old.revision:
         print(
             f"cannot be posted yet: v{old.revision - 1} was posted, and this is not recorded as"
