@@ -46,6 +46,35 @@ class Verbs(unittest.TestCase):
                 self.assertEqual((said.returncode, said.stdout), (2, ""))
                 self.assertIn("--no-such-option", said.stderr)
 
+    def test_tools_beside_the_verbs(self) -> None:
+        """What has a head of its own to print does not start to build at --help."""
+        for name in (
+            "ci/emulator/build", "ci/emulator/tests/run", "ci/l2/build", "scripts/runners/emulator",
+            "scripts/runners/hardware", "tests/debian", "tests/run", "tests/splats/capture", "tests/standin/root",
+        ):  # fmt: skip
+            with self.subTest(name):
+                said = call(TOP / name, "--help")
+                self.assertEqual((said.returncode, said.stderr), (0, ""))
+                self.assertIn(Path(name).name, said.stdout)
+                said = call(TOP / name, "--no-such-option")
+                self.assertEqual((said.returncode, said.stdout), (2, ""))
+
+    def test_a_link_to_a_verb(self) -> None:
+        """In a folder of the PATH; one without lib.sh once went on, and wrote into the cache's root."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("fetch", "moved", "setup", "configure", "fit"):
+                link = Path(folder, name)
+                link.symlink_to(TOP / "scripts" / name)
+                said = call(link, "--help")
+                self.assertEqual((said.returncode, said.stderr), (0, ""))
+                self.assertIn(name, said.stdout)
+            copy = Path(folder, "copy")
+            copy.write_bytes((TOP / "scripts/fetch").read_bytes())
+            copy.chmod(0o755)
+            said = call(copy)
+            self.assertEqual((said.returncode, said.stdout), (2, ""))
+            self.assertIn("lib.sh", said.stderr)
+
     def test_an_argument_that_it_does_not_take_is_refused(self) -> None:
         for verb in VERBS:
             if verb.name not in TAKES:

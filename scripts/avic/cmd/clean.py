@@ -55,8 +55,8 @@ def held(tree: Path) -> str:
         return "has uncommitted changes"
     if rev(tree, "stack") != rev(tree, "refs/avic/applied"):
         return "has commits on branch stack that patches/ lacks"
-    heads = git(tree, "for-each-ref", "--format=%(refname:short)", "refs/heads", check=False).stdout.split()
-    if others := sorted({*heads} - {"base", "stack"}):
+    heads = git(tree, "for-each-ref", "--no-merged=base", "--format=%(refname:short)", "refs/heads", check=False)
+    if others := sorted({*heads.stdout.split()} - {"stack"}):
         return f"has branches of yours: {' '.join(others)}"
     return ""
 
