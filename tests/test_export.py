@@ -132,6 +132,16 @@ class Forms(Base):
             self.assertRegex(head["Last-Update"], r"^\d{4}-\d\d-\d\d$")
             self.assertIn("@", head["Author"])
 
+    def test_paths_with_a_blank(self) -> None:
+        """A printed command can be pasted."""
+        self.env["AVIC_CACHE"] = str(self.root / "my cache")
+        for form, told in (
+            ("quilt", "to apply: QUILT_PATCHES='{}/my cache/export/toy/quilt' quilt push"),
+            ("debian", "cp --recursive '{}/my cache/export/toy/debian/debian' . && cat '{}/my cache/export/toy/debian/series' >>"),
+            ("mbox", "git am --empty=drop '{}/my cache/export/toy/mbox/avic-toy.mbox'"),
+        ):  # fmt: skip
+            self.assertIn(told.replace("{}", str(self.root)), self.script(f"export {form}").stdout)
+
     def test_quilt(self) -> None:
         folder = self.export("quilt")
         work = self.root / "work"

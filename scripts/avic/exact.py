@@ -86,6 +86,8 @@ def apply_one(tree: Path, patch: Patch) -> tuple[str, str]:
     )  # fmt: skip
     if not result.returncode:
         return "", ""
+    if not git(tree, "apply", "--cached", "--reverse", "--check", str(patch.path), check=False).returncode:
+        return "its change is in this base already", ""
     where, context = explain(patch, tree)
     return where, context or result.stderr
 

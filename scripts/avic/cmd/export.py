@@ -37,6 +37,7 @@ import textwrap
 from email import message_from_string
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from shlex import quote
 
 from avic.aside import replaced
 from avic.base import BASE
@@ -208,8 +209,9 @@ def export_mbox(args: argparse.Namespace, out: Path) -> None:
         (new / name).write_text(series.mails(cover, args.prefix))
     print(f"{len(series.commits)} patches and the cover letter in {out / name}")
     series.say_what_first()
-    print(f"to apply: git am --empty=drop {out / name}   (the cover letter is an empty patch)")
-    print(f"      or: b4 shazam --use-local-mbox {out / name}")
+    mbox = quote(str(out / name))
+    print(f"to apply: git am --empty=drop {mbox}   (the cover letter is an empty patch)")
+    print(f"      or: b4 shazam --use-local-mbox {mbox}")
     for reason in series.why_not_yet(cover):
         print(f"cannot be posted yet: {reason}")
 
@@ -257,7 +259,7 @@ def export_stable(args: argparse.Namespace, out: Path) -> None:
             path.rename(new / f"{number:04}-{slug}.patch")
     print(f"{len(series.patches)} patches and the cover letter in {out}")
     series.say_what_first()
-    series.say_how_to_send(cover, f"git send-email {out}/*.patch")
+    series.say_how_to_send(cover, f"git send-email {quote(str(out))}/*.patch")
 
 
 def stable_text(patches: list[Patch], release: str) -> str:
@@ -315,7 +317,7 @@ def export_debian(args: argparse.Namespace, out: Path) -> None:
     print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
     series.say_what_first()
     print("to add them, in the package's folder:")
-    print(f"  cp --recursive {out}/debian . && cat {out}/series >>debian/patches/series")
+    print(f"  cp --recursive {quote(f'{out}/debian')} . && cat {quote(f'{out}/series')} >>debian/patches/series")
     print("  dpkg-source --before-build .")
 
 
@@ -335,7 +337,7 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
         (new / "series").write_text(BASE.series.text([patch.path.name for patch in series.patches]))
     print(f"{len(series.patches)} patches in {out}")
     series.say_what_first()
-    print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")
+    print(f"to apply: QUILT_PATCHES={quote(str(out))} quilt push -a --fuzz=0")
 
 
 # b4
@@ -383,12 +385,14 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             b4.run("prep", "--force-revision", str(recorded()))
         if args.maintainers:
             recipients_with_snippet(aside)
+        say("asking get_maintainer.pl who gets each patch (some seconds a patch)")
         b4.run("prep", "--auto-to-cc")
         info = b4.run("prep", "--show-info")
         if f"base-commit: {series.onto}" not in info:
             fail(1, f"b4 {b4.version} tracks another base than {series.onto}", info)
         if rev(aside, "HEAD^{tree}") != rev(aside, f"{commits[-1]}^{{tree}}"):
             fail(1, f"b4 {b4.version} changed what the patches do: report it, with B4= and BASE=")
+        say("asking b4 what it would send")
         sent = b4.run("send", "--dry-run", "--no-sign")
         checks = "b4 prep --check && " if b4.can("prep", "--check") else ""
         checks += "b4 prep --check-deps && " if knows and series.below else ""
@@ -421,7 +425,7 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             f" another: run scripts/release v{old.revision}, then this again"
         )
     else:
-        series.say_how_to_send(cover, f"cd {target} && git switch {branch} && {checks}b4 send")
+        series.say_how_to_send(cover, f"cd {quote(str(target))} && git switch {branch} && {checks}b4 send")
 
 
 FORMS = {
