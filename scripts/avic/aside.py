@@ -80,18 +80,24 @@ def sweep(parent: Path) -> None:
             os.close(lock)
 
 
+def exchange(new: Path, folder: Path, retired: Path) -> None:
+    """Rename a new folder to its place; what is there, perhaps by another run just now, goes to `retired`."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(tempfile.mkdtemp(dir=retired.parent.parent) if retired.exists() else retired)
+        try:
+            new.rename(folder)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
 def put(new: Path, folder: Path) -> None:
-    """Rename a new folder to its place; what is there is removed, perhaps that of another run just before."""
+    """Rename a new folder to its place, and remove what is there."""
     with held_back(), aside(folder.parent) as place:
-        while True:
-            try:
-                new.rename(folder)
-                return
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-            with contextlib.suppress(FileNotFoundError):
-                folder.rename(tempfile.mkdtemp(dir=place))
+        (place / OLD).mkdir()
+        exchange(new, folder, place / OLD / folder.name)
 
 
 @contextlib.contextmanager
@@ -109,17 +115,16 @@ def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterato
             yield new
             with held_back():
                 try:
-                    if folder.exists():
-                        folder.rename(retired)
-                    new.rename(folder)
-                    also()
-                except BaseException:
-                    if folder.exists():
+                    exchange(new, folder, retired)
+                    try:
+                        also()
+                    except BaseException:
                         folder.rename(new)
-                    raise
-                finally:
+                        raise
+                except BaseException:
                     if retired.exists() and not folder.exists():
                         retired.rename(folder)
+                    raise
     finally:
         with held_back():
             if first and folder.parent.exists() and not folder.exists():

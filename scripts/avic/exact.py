@@ -12,7 +12,9 @@ from avic.aside import aside
 from avic.paths import TOP
 from avic.patch import Hunk, Patch
 from avic.process import fail
-from avic.tree import git, rev
+from avic.tree import git, locked, rev
+
+WORKTREES = "avic.worktrees.lock"
 
 
 def nearest(hunk: Hunk, lines: list[str]) -> int:
@@ -64,12 +66,15 @@ def tree_aside(repo: Path) -> Iterator[Path]:
         # Beside repo: git in another container takes a worktree that it can't see for one that is gone.
         with aside(repo.parent) as place:
             tree = place / "tree"
-            git(repo, "worktree", "prune")
-            git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
+            # Git prunes a worktree that is just being added.
+            with locked(repo, WORKTREES):
+                git(repo, "worktree", "prune")
+                git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
             git(tree, "read-tree", "HEAD")
             yield tree
     finally:
-        git(repo, "worktree", "prune")
+        with locked(repo, WORKTREES):
+            git(repo, "worktree", "prune")
 
 
 def apply_one(tree: Path, patch: Patch) -> tuple[str, str]:

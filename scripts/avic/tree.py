@@ -69,9 +69,12 @@ def unpack(repo: Path, commit: str, folder: Path, *names: str) -> str:
 
 
 @contextmanager
-def locked(repo: Path) -> Iterator[None]:
-    """While the block runs, no other script switches repo's tree or builds from it (scripts/build takes the same lock)."""
-    with (repo / ".git" / "avic.lock").open("w") as lock:
+def locked(repo: Path, name: str = "avic.lock") -> Iterator[None]:
+    """While the block runs, no other script switches repo's tree or builds from it (scripts/build takes the same lock).
+
+    name: of another lock, for something else that only one may do.
+    """
+    with (repo / ".git" / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
