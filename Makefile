@@ -44,7 +44,10 @@ apply: setup ## the series onto the base, exact; prints the tree's folder
 refresh: ## branch stack back into patches/
 	@scripts/refresh
 
+clean: ## sizes of what the cache holds; removes what no base needs
+	@scripts/clean
+
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run report test check allmodconfig mutants models fetch moved apply refresh setup test-quick
+.PHONY: help run report test check allmodconfig mutants models fetch moved apply refresh clean setup test-quick

@@ -4,6 +4,7 @@
 # Debian's packages through an apt root of our own.  It uses the mirrors of the
 # machine's apt set-up and does not change that.  To be read after lib.sh.
 
+# AVIC_KEYRING= is for a mirror that somebody else signs.
 keyring=${AVIC_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
 # The machine's mirrors of Debian, as "URI suite" lines.  They are chosen by suite
@@ -23,14 +24,22 @@ mirrors() {
 # What kinds of packages the private apt root knows: deb, deb-src.
 apt_types=(deb)
 
+# open_downloads NAME: fills `apt_root`, a folder of the cache for what apt gets.
+open_downloads() {
+	apt_root=$AVIC_CACHE/$1
+	alone "$apt_root" "downloads into $apt_root"
+	mkdir -p "$apt_root/lists/partial" "$apt_root/cache/archives/partial"
+}
+
 # open_apt NAME SUITE...: make the private apt root NAME, with these suites, and
 # read their lists.  A suite that the machine itself does not use comes from a mirror
 # that it does use: security suites from the security mirror, others from the main one.
 open_apt() {
 	local suite uri type found
-	apt_root=$AVIC_CACHE/apt/$1
+	[[ -r $keyring ]] ||
+		fail 2 "no keyring $keyring, to check Debian's signature by: scripts/setup installs it, or give AVIC_KEYRING="
+	open_downloads "apt/$1"
 	shift
-	mkdir -p "$apt_root/lists/partial" "$apt_root/cache/archives/partial"
 	found=$(mirrors)
 	for suite in "$@"; do
 		if [[ $suite == *-security ]]; then
@@ -64,24 +73,22 @@ private_apt() {
 		"$@"
 }
 
-# newest PACKAGE RANGE: its newest version within the range, nothing if there is none.
-newest() {
+# package_versions PACKAGE: those that the lists have.
+package_versions() {
 	private_apt apt-cache madison "$1" |
 		awk -F '|' '
 			{ gsub(/ /, "") }
-			$3 ~ /Packages$/ { print $2 }' |
-		within "$2" |
-		sort --version-sort --unique |
-		tail --lines=1
+			$3 ~ /Packages$/ { print $2 }'
 }
 
-# download PACKAGE VERSION FILE.  apt's own helper resumes a broken download;
-# apt-get download does not.  What to get, and its hash, still come from the
-# signed lists.
+# get URL FILE [HASH]: by apt's helper, as it resumes, and knows this machine's proxies.
+get() {
+	private_apt /usr/lib/apt/apt-helper download-file "$@" >"$apt_root/get.log" 2>&1
+}
+
+# download WHAT URL FILE HASH: the same for what takes a while, and shows how far it is.
 download() {
-	local package=$1 version=$2 file=$3 uri hash
-	read -r uri _ _ hash < <(private_apt apt-get download --print-uris "$package=$version")
-	say "downloading $package $version"
-	private_apt /usr/lib/apt/apt-helper download-file "${uri//\'/}" "$file" "$hash" >&2 ||
-		broke "download of $package $version" "run again, it resumes"
+	say "downloading $1"
+	private_apt /usr/lib/apt/apt-helper download-file "${@:2}" >&2 ||
+		broke "download of $1 from $2" "run again, it resumes"
 }

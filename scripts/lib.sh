@@ -4,11 +4,59 @@
 # What every script here shares: where things are, and how they speak.
 # Results go to stdout (a path, a table), everything else to stderr.
 
-# The caller's options of tar and xz would decide what a base is made of.
-unset TAR_OPTIONS XZ_OPT XZ_DEFAULTS
-
 set -Eeuo pipefail
 shopt -s inherit_errexit
+
+# make_known: the environment as scripts/environment says; avic/environment.py does the same.
+make_known() {
+	local name mark value names words=()
+	local -A values=() kept=()
+	while read -r name mark value; do
+		case $name:$mark in
+		:* | '#'*) ;;
+		*:=) values[$name]=${value/#HERE/"$top/scripts"} ;;
+		*:'->') kept[$name]=$value ;;
+		*) read -r -a words <<<"${words[*]} $name $mark $value" ;;
+		esac
+	done <"$top/scripts/environment"
+	for name in "${!kept[@]}"; do
+		# Below another script of ours it is ours by now, and the caller's is kept already.
+		[[ ! -v $name || ${!name} == "${values[$name]:-}" ]] || export "${kept[$name]}=${!name}"
+	done
+	for name in "${words[@]}"; do
+		names=("$name")
+		[[ $name != *'*' ]] || mapfile -t names < <(compgen -e "${name%'*'}")
+		# Bash complains of a locale that is not there.
+		unset "${names[@]}" 2>/dev/null
+	done
+	for name in "${!values[@]}"; do
+		export "$name=${values[$name]}"
+	done
+	umask 022
+}
+
+# callers_git ARGUMENT...: git with the caller's settings instead of ours.
+callers_git() (
+	local name
+	for name in $(compgen -e GIT_); do
+		unset "$name"
+	done
+	for name in $(compgen -e CALLERS_); do
+		export "${name#CALLERS_}=${!name}"
+	done
+	git "$@"
+)
+
+# cache_place: AVIC_CACHE, as avic/paths.py has it.
+cache_place() {
+	[[ -n ${HOME:-} ]] || HOME=$(getent passwd "$(id --user)" | cut --delimiter=: --fields=6) || true
+	if [[ -z ${AVIC_CACHE:-} ]]; then
+		[[ -n ${XDG_CACHE_HOME:-} || -d $HOME ]] || fail 2 "no home folder: set HOME, or AVIC_CACHE"
+		AVIC_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/avic
+	fi
+	[[ $AVIC_CACHE == /* ]] || AVIC_CACHE=$PWD/$AVIC_CACHE
+	export AVIC_CACHE HOME
+}
 
 # read_options ARGUMENT...: --help prints the script's head; --name VALUE, or --name for
 # one that the head has as NAME=1, sets a variable that the head names.  The other
@@ -45,15 +93,6 @@ read_options() {
 		shift
 	done
 }
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-verb=$(basename "$0")
-read_options "$@"
-set -- "${arguments[@]}"
-BASE=${BASE:-v6.12}
-AVIC_CACHE=${AVIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/avic}
-JOBS=${JOBS:-$(nproc)}
-V=${V:-}
 
 say() {
 	printf '%4ds  %s: %s\n' "$SECONDS" "$verb" "$*" >&2
@@ -118,9 +157,6 @@ fragments() {
 	printf '%s\n' "$top/configs/$1.config"
 }
 
-patches=$top/patches/$BASE
-base_file=$patches/base
-
 need_base() {
 	[[ -f $base_file ]] ||
 		fail 2 "no base '$BASE': patches/ has $(cd "$top/patches" && printf '%s ' */); set BASE="
@@ -129,22 +165,6 @@ need_base() {
 # base_field NAME: one field of the base file.
 base_field() {
 	sed --quiet "s/^$1: *//p" "$base_file"
-}
-
-# within RANGE: of the versions on stdin, one a line, those that a base's Range means.
-# 6.12.* is any point release, 6.18.39- is 6.18.39 and every later one of 6.18.
-within() {
-	local version first=${1%-}
-	while read -r version; do
-		if [[ $1 == "$first" ]]; then
-			# shellcheck disable=SC2053 # the range is a pattern
-			[[ $version == $1 ]] || continue
-		else
-			[[ $version == "${first%.*}".* ]] || continue
-			printf '%s\n' "$first" "$version" | sort --version-sort --check=quiet || continue
-		fi
-		printf '%s\n' "$version"
-	done
 }
 
 # A file or folder is either complete or not there.  It is made under a temporary
@@ -159,7 +179,66 @@ cleanup() {
 		rm --recursive --force -- "$path"
 	done
 }
+
+# need_cache FOLDER: a folder of the cache, made if it is not there.
+need_cache() {
+	if ! mkdir -p "$1" 2>/dev/null && [[ -w $AVIC_CACHE ]]; then
+		broke "making $1"
+	fi
+	[[ -w $1 ]] || fail 2 "cannot write to the cache $AVIC_CACHE: set AVIC_CACHE to a folder of your own"
+}
+
+# new_aside FOLDER: fills `new`, a folder in FOLDER to make something in.  It is locked as
+# long as this script lives, or one that it has started: a PID means nothing in another
+# container.  Of those that nobody has locked, the run was killed: they are removed.
+new_aside() {
+	local left lock
+	need_cache "$1"
+	for left in "$1"/.new.*; do
+		{ exec {lock}<"$left"; } 2>/dev/null || continue
+		if flock --nonblock "$lock"; then
+			# It is empty if its run is just about to lock it, and makes another then.
+			[[ -z $(ls --almost-all "$left") ]] || say "removing $left, which a killed run has left"
+			rm --recursive --force -- "$left"
+		fi
+		exec {lock}<&-
+	done
+	new=
+	# Another run may remove it before it is locked.
+	while [[ ! -d $new ]]; do
+		new=$1/.new.$SRANDOM$SRANDOM
+		aside+=("$new")
+		mkdir "$new"
+		{ exec {lock}<"$new"; } 2>/dev/null || continue
+		flock "$lock"
+	done
+}
+
+# alone FOLDER WHAT: wait until no other run has the folder; it is this one's till the end.
+alone() {
+	local lock
+	need_cache "$1"
+	exec {lock}>"$1/.lock"
+	flock --nonblock "$lock" || {
+		say "waiting for another run that $2"
+		flock "$lock"
+	}
+}
+
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
+
+unset CDPATH
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+verb=$(basename "$0")
+make_known
+read_options "$@"
+set -- "${arguments[@]}"
+BASE=${BASE:-v6.12}
+patches=$top/patches/$BASE
+base_file=$patches/base
+cache_place
+JOBS=${JOBS:-$(nproc)}
+V=${V:-}

@@ -23,12 +23,13 @@ def run(*command: str | Path, cwd: Path | None = None) -> None:
 class Key:
     """A signing key in a folder of its own; takes a second to make, so make one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str, expires: str = "never") -> None:
+        """options: of gpg, when it makes the key.  expires: as gpg takes it."""
         self.home = Path(tempfile.mkdtemp(prefix="avic-toy-key."))
         self.keyring = self.home / "keyring.gpg"
-        self.gpg("--quick-generate-key", "toy@localhost")
+        self.gpg(*options, "--quick-generate-key", "toy@localhost", "default", "default", expires)
         self.gpg("--output", self.keyring, "--export")
-        listed = subprocess.check_output(["gpg", "--show-keys", "--with-colons", self.keyring], text=True)
+        listed = subprocess.check_output(["gpg", "--homedir", self.home, "--no-auto-check-trustdb", "--show-keys", "--with-colons", self.keyring], text=True)
         self.fingerprint = re.search(r"^fpr:+(\w+):", listed, re.MULTILINE)[1]
 
     def gpg(self, *args: str | Path) -> None:
@@ -161,12 +162,15 @@ class KernelOrg(Server):
         self.source = f"{self.uri}/v1.x/linux-*.tar.xz"
         self.add("1.0.1", tree)
 
-    def add(self, version: str, tree: Path, inside: str = "", signer: Key | None = None) -> None:
-        """Publish tree as a release; inside: the folder in its tarball, if it is not linux-VERSION."""
+    def add(self, version: str, tree: Path, inside: str = "", signer: Key | None = None, options: tuple[str, ...] = ()) -> None:
+        """Publish tree as a release.
+
+        inside: the folder in its tarball, if it is not linux-VERSION.  options: of gpg, to sign.
+        """
         tar = self.folder / f"linux-{version}.tar"
         run("tar", "--create", f"--file={tar}", "--exclude=.git", f"--directory={tree.parent}",
             f"--transform=s,^{tree.name},{inside or f'linux-{version}'},", tree.name)  # fmt: skip
-        (signer or self.key).gpg("--armor", "--detach-sign", "--output", f"{tar}.sign", tar)
+        (signer or self.key).gpg(*options, "--armor", "--detach-sign", "--output", f"{tar}.sign", tar)
         run("xz", "-0", tar)
         self.publish()
 

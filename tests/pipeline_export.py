@@ -258,14 +258,7 @@ class Export(unittest.TestCase):
 
     def affected(self, base: str, level: str) -> set[str]:
         """The bugs that scripts/affected finds at a commit."""
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        archive = ["git", "-C", self.repos[base], "archive", level]
-        subprocess.run(
-            ["tar", "--extract", f"--directory={folder}"],
-            input=subprocess.check_output([*archive, "arch/x86/kvm", "virt/kvm", "drivers/iommu/amd"]),
-            check=True,
-        )
-        said = subprocess.run([TOP / "scripts/affected", folder], stdout=subprocess.PIPE, text=True)
+        said = subprocess.run([TOP / "scripts/affected", self.repos[base], level], stdout=subprocess.PIPE, text=True)
         found = set(re.findall(r"(?m)^(\S+) +affected", said.stdout))
         self.assertNotIn("cannot tell", said.stdout)
         self.assertEqual(said.returncode, 1 if found else 0)

@@ -17,7 +17,7 @@ VERBS = sorted(
     if path.is_file() and os.access(path, os.X_OK) and path.name != "sparse"
 )  # fmt: skip
 # Those that take arguments, with one that none of them takes.
-TAKES = {"affected", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "models", "mutate", "release", "report"}
+TAKES = {"affected", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "models", "mutate", "release", "report", "signature"}
 
 
 def call(verb: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,6 +45,35 @@ class Verbs(unittest.TestCase):
                 said = call(verb, "--no-such-option")
                 self.assertEqual((said.returncode, said.stdout), (2, ""))
                 self.assertIn("--no-such-option", said.stderr)
+
+    def test_tools_beside_the_verbs(self) -> None:
+        """What has a head of its own to print does not start to build at --help."""
+        for name in (
+            "ci/emulator/build", "ci/emulator/tests/run", "ci/l2/build", "scripts/runners/emulator",
+            "scripts/runners/hardware", "tests/debian", "tests/run", "tests/splats/capture", "tests/standin/root",
+        ):  # fmt: skip
+            with self.subTest(name):
+                said = call(TOP / name, "--help")
+                self.assertEqual((said.returncode, said.stderr), (0, ""))
+                self.assertIn(Path(name).name, said.stdout)
+                said = call(TOP / name, "--no-such-option")
+                self.assertEqual((said.returncode, said.stdout), (2, ""))
+
+    def test_a_link_to_a_verb(self) -> None:
+        """In a folder of the PATH; one without lib.sh once went on, and wrote into the cache's root."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("fetch", "moved", "setup", "configure", "fit"):
+                link = Path(folder, name)
+                link.symlink_to(TOP / "scripts" / name)
+                said = call(link, "--help")
+                self.assertEqual((said.returncode, said.stderr), (0, ""))
+                self.assertIn(name, said.stdout)
+            copy = Path(folder, "copy")
+            copy.write_bytes((TOP / "scripts/fetch").read_bytes())
+            copy.chmod(0o755)
+            said = call(copy)
+            self.assertEqual((said.returncode, said.stdout), (2, ""))
+            self.assertIn("lib.sh", said.stderr)
 
     def test_an_argument_that_it_does_not_take_is_refused(self) -> None:
         for verb in VERBS:
@@ -81,7 +110,8 @@ class Replaced(unittest.TestCase):
         """Nothing is left beside the old one."""
         code = (
             "import os, signal, sys, tempfile; from pathlib import Path\n"
-            "from avic.process import replaced, unwind_on_signals\n"
+            "from avic.aside import replaced\n"
+            "from avic.process import unwind_on_signals\n"
             "made = tempfile.mkdtemp\n"
             "def interrupted(**where):\n"
             "    folder = made(**where)\n"

@@ -178,6 +178,16 @@ class Forms(Base):
         self.script("refresh")
         self.refused("export debian", 1, "0003-toy-three.patch", "DEP-3 drops the white space")
 
+    def test_paths_with_a_blank(self) -> None:
+        """A printed command can be pasted."""
+        self.env["AVIC_CACHE"] = str(self.root / "my cache")
+        for form, told in (
+            ("quilt", "to apply: QUILT_PATCHES='{}/my cache/export/toy/quilt' quilt push"),
+            ("debian", "cp --recursive '{}/my cache/export/toy/debian/debian' . && cat '{}/my cache/export/toy/debian/series' >>"),
+            ("mbox", "git am --empty=drop '{}/my cache/export/toy/mbox/avic-toy.mbox'"),
+        ):  # fmt: skip
+            self.assertIn(told.replace("{}", str(self.root)), self.script(f"export {form}").stdout)
+
     def test_quilt(self) -> None:
         folder = self.export("quilt")
         work = self.root / "work"
@@ -589,6 +599,58 @@ class B4(Base):
         self.assertRegex(mails, r"Changes in v2:\n.*- Better.\n.*- Link to v1: https://lore.kernel.org/all/id@localhost")
         change = re.search(r"change-id: (\S+)", message) or re.search(r'"change-id": "(\S+)"', message)
         self.assertIn(f"change-id: {change[1]}", mails)
+
+    def change(self, number: int, message: str, line: int = 0) -> None:
+        """Another message, and perhaps another line, for a commit of branch avic, counted from its end."""
+        git(self.tree, "checkout", "--quiet", "--detach", f"avic~{number}")
+        if line:
+            edit(self.tree / "arch/x86/kvm/x86.c", f"line {line} of", f"my line {line} of")
+        git(self.tree, "commit", "--quiet", "--all", "--allow-empty", "--amend", f"--message={message}")
+        for later in range(number - 1, -1, -1):
+            git(self.tree, "cherry-pick", f"avic~{later}")
+        git(self.tree, "branch", "--force", "avic", "HEAD")
+        git(self.tree, "switch", "--quiet", self.at)
+
+    def test_replace_keeps_what_the_user_did_there(self) -> None:
+        """Tags from the list, a commit, another letter: nothing of these is dropped without a word."""
+        self.at = git(self.tree, "symbolic-ref", "--short", "HEAD")
+        for options in ("", " --replace", " --replace --signoff"):
+            self.export(f"b4{options}")
+            self.assertNotIn("kept ", self.said)
+        had = "the old branch, for what is only there"
+        with self.subTest("tags"):
+            text = git(self.tree, "show", "--no-patch", "--format=%B", "avic~1")
+            self.change(1, f"{text}\nReviewed-by: Other <other@localhost>")
+            tagged = git(self.tree, "rev-parse", "avic")
+            self.export("b4 --replace --signoff")
+            self.assertIn(f"kept     avic.before-1, {had}: KVM: SVM: Toy two\n", self.said)
+            self.assertEqual(git(self.tree, "rev-parse", "avic.before-1"), tagged)
+            self.export("b4 --replace --signoff")
+            self.assertNotIn("kept ", self.said)
+        with self.subTest("code"):
+            self.change(0, git(self.tree, "show", "--no-patch", "--format=%B", "avic"), line=55)
+            self.export("b4 --replace --signoff")
+            self.assertIn(f"kept     avic.before-2, {had}: KVM: SVM: Toy three\n", self.said)
+        with self.subTest("the letter"):
+            text = git(self.tree, "show", "--no-patch", "--format=%B", "avic~3")
+            self.change(3, text.replace("Three toys.", "Three fine toys."))
+            self.export("b4 --replace --signoff")
+            self.assertIn(f"kept     avic.before-3, {had}: the cover letter\n", self.said)
+
+    def test_from_the_branch_itself(self) -> None:
+        """Where `b4 send` leaves one, the tree's HEAD is no base."""
+        self.export("b4")
+        git(self.tree, "switch", "--quiet", "avic")
+        self.refused("export b4 --replace", 2, "is on branch avic", "git switch")
+
+    def test_recipients_know_the_history_of_the_tree(self) -> None:
+        """The base is one commit; who wrote what a patch fixes is asked for in TREE."""
+        old = git(self.tree, "rev-parse", "HEAD")
+        ask = f'[ -z "$(git log -1 --format=%H {old} 2>/dev/null)" ] || echo "history@example.org"\n'
+        (self.tree / "scripts/get_maintainer.pl").write_text(GET_MAINTAINER + ask)
+        git(self.tree, "commit", "--quiet", "--all", "--message=asks for history")
+        self.export("b4")
+        self.assertIn("history@example.org", self.said)
 
     def test_b4_of_sections_side_by_side(self) -> None:
         self.make_sections()

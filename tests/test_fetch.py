@@ -88,7 +88,7 @@ class FetchDebian(Fetched):
         super().setUp()
         self.mirror = Mirror(self.root, self.tree, self.key)
         self.addCleanup(self.mirror.close)
-        self.env = {"BASE": "toy", "TREE": "", "AVIC_CACHE": str(self.cache)}
+        self.env["TREE"] = ""
         self.env["AVIC_KEYRING"] = str(self.key.keyring)
         self.machine(self.mirror.uri)
 
@@ -166,14 +166,29 @@ class FetchDebian(Fetched):
         self.assertIn("1.0.2                moved: make run BASE=v1.0 UPDATE=1", self.script("moved").stdout)
         edit(other / "base", "Range: 1.0.1-", "Range: 1.0.3-")
         self.assertIn("gone: kernel.org has no 1.0.3- any more", self.script("moved", 1).stdout)
+        (org.folder / "sha256sums.asc").write_text("<html>moved</html>\n")
+        said = self.script("moved", 1)
+        self.assertIn("lists no linux-*.tar.xz", said.stderr)
+        self.assertIn("not known: see above", said.stdout)
+        self.assertNotIn("gone:", said.stdout)
         org.close()
         said = self.script("moved", 1)
         self.assertIn("the source of v1.0 can't be had from 127.0.0.1", said.stderr)
         self.assertIn("not known: see above", said.stdout)
 
+    def test_moved_when_the_kernels_cannot_be_listed(self) -> None:
+        stub = self.root / "bin"
+        stub.mkdir()
+        (stub / "apt-cache").write_text('#!/bin/sh\ncase "$*" in *search*) exit 100 ;; esac\nexec /usr/bin/apt-cache "$@"\n')
+        (stub / "apt-cache").chmod(0o755)
+        self.refused("moved", 1, "Debian's kernels cannot be listed", PATH=f"{stub}:{os.environ['PATH']}")
+
+    def test_no_keyring(self) -> None:
+        self.refused("fetch", 2, "no keyring /no/such/keyring", "AVIC_KEYRING=", AVIC_KEYRING="/no/such/keyring")
+
     def test_none_in_range(self) -> None:
         edit(self.patches / "base", "Range: 1.*", "Range: 3.*")
-        self.refused("fetch", 1, "Debian has no linux-source-toy 3.*", "TREE=")
+        self.refused("fetch", 1, "linux-source-toy has no 3.* any more", "TREE=")
 
     def test_no_mirror(self) -> None:
         (self.root / "apt/sources.list").write_text("")
@@ -259,14 +274,14 @@ class FetchKernelOrg(Fetched):
         super().setUp()
         self.org = KernelOrg(self.root, self.tree, self.key)
         self.addCleanup(self.org.close)
-        self.env = {"BASE": "toy", "TREE": "", "AVIC_CACHE": str(self.cache), "HOME": str(self.root)}
+        self.env |= {"TREE": "", "HOME": str(self.root)}
         self.keys = self.project / "ci/keys"
         self.keys.mkdir(parents=True)
         self.base_file(self.trust(self.key))
 
     def trust(self, key: Key) -> str:
         """Put a key into ci/keys; returns its name."""
-        key.gpg("--armor", "--output", self.keys / f"{key.fingerprint}.asc", "--export")
+        key.gpg("--yes", "--armor", "--output", self.keys / f"{key.fingerprint}.asc", "--export")
         return key.fingerprint
 
     def base_file(self, key: str, allowed: str = "1.0.1-", source: str = "") -> None:
@@ -303,7 +318,7 @@ class FetchKernelOrg(Fetched):
 
     def test_too_old_for_the_stack(self) -> None:
         self.base_file(self.key.fingerprint, "1.0.2-")
-        self.refused("fetch", 1, "no 1.0.2- where", "TREE=")
+        self.refused("fetch", 1, "kernel.org has no 1.0.2- any more", "TREE=")
 
     def test_no_network(self) -> None:
         self.base_file(self.key.fingerprint, source="http://127.0.0.1:9/v1.x/linux-*.tar.xz")
@@ -329,11 +344,104 @@ class FetchKernelOrg(Fetched):
         self.trust(other)
         named = self.keys / f"{self.key.fingerprint}.asc"
         named.write_bytes((self.keys / f"{other.fingerprint}.asc").read_bytes())
-        self.refused("fetch", 1, "is not what the key")
+        self.refused("fetch", 1, "could not be checked", "does not have the key of its name")
+
+    def signed(self, key: Key, *options: str) -> str:
+        """What is said of a release that is signed in another way."""
+        self.org.add("1.0.2", self.tree, signer=key, options=options)
+        self.base_file(self.trust(key))
+        error = self.refused("fetch", 1, "linux-1.0.2.tar.xz")
+        self.nothing_half_written()
+        return error
+
+    def new_key(self, *options: str, expires: str = "never") -> Key:
+        key = Key(*options, expires=expires)
+        self.addCleanup(key.close)
+        return key
+
+    def test_key_that_has_expired(self) -> None:
+        past = ("--faked-system-time", "20200101T000000!")
+        key = self.new_key(*past, expires="2020-02-01")
+        self.assertIn("is signed by a key that has expired", self.signed(key, *past))
+
+    def test_key_that_was_revoked(self) -> None:
+        key = self.new_key()
+        revocation = next((key.home / "openpgp-revocs.d").glob("*.rev"))
+        self.org.add("1.0.2", self.tree, signer=key)
+        revocation.write_text(revocation.read_text().replace("\n:-----", "\n-----"))
+        key.gpg("--import", revocation)
+        self.base_file(self.trust(key))
+        self.refused("fetch", 1, "is signed by a key that was revoked")
+        self.nothing_half_written()
+
+    def test_signature_that_has_expired(self) -> None:
+        key = self.new_key("--faked-system-time", "20200101T000000!")
+        error = self.signed(key, "--faked-system-time", "20200101T000000!", "--default-sig-expire", "2020-02-01")
+        self.assertIn("has a signature that has expired", error)
+
+    def test_signature_of_a_hash_that_can_be_forged(self) -> None:
+        for weak in ("SHA1", "RIPEMD160"):
+            with self.subTest(weak):
+                self.assertIn("of a hash that can be forged", self.signed(self.key, "--digest-algo", weak))
+                for path in self.org.folder.glob("linux-1.0.2*"):
+                    path.unlink()
+
+    def test_two_signatures(self) -> None:
+        """One of somebody else beside the right one does not hurt."""
+        other = self.new_key()
+        tar = self.org.folder / "linux-1.0.1.tar"
+        subprocess.run(["xz", "--decompress", "--keep", f"{tar}.xz"], check=True)
+        for key, name in ((other, "a"), (self.key, "b")):
+            key.gpg("--detach-sign", "--output", self.root / name, tar)
+        tar.unlink()
+        Path(f"{tar}.sign").write_bytes((self.root / "a").read_bytes() + (self.root / "b").read_bytes())
+        self.check(self.script("fetch").stdout, "1.0.1")
+
+    def tools_without(self, missing: str) -> str:
+        """A PATH that has all tools but one."""
+        folder = self.root / f"without-{missing}"
+        folder.mkdir()
+        for path in Path("/usr/bin").iterdir():
+            if path.name != missing:
+                (folder / path.name).symlink_to(path)
+        return str(folder)
+
+    def test_could_not_check_is_not_a_wrong_signature(self) -> None:
+        """What was downloaded is still there for when it can be checked."""
+        for tool in ("gpgv", "gpg", "xz"):
+            with self.subTest(tool):
+                error = self.refused("fetch", 1, "could not be checked", tool, PATH=self.tools_without(tool))
+                self.assertNotIn("is not what", error)
+                self.assertTrue(list(self.cache.glob("kernel.org/toy/*.tar.xz")), "the tarball is gone")
+                self.nothing_half_written()
+        stub = self.root / "stub"
+        stub.mkdir()
+        (stub / "gpgv").write_text("#!/bin/sh\nkill -9 $$\n")
+        (stub / "gpgv").chmod(0o755)
+        self.refused("fetch", 1, "could not be checked", PATH=f"{stub}:{os.environ['PATH']}")
+        self.check(self.script("fetch").stdout, "1.0.1")
+
+    def test_range_is_of_one_stable_series(self) -> None:
+        for version in ("1.1.20", "1.10.1", "2.0.1"):
+            self.org.add(version, self.tree)
+        self.base_file(self.key.fingerprint, "1.0-")
+        self.check(self.script("fetch").stdout, "1.0.1")
+        self.base_file(self.key.fingerprint, "1-")
+        self.refused("fetch", 1, "Range is '1-': want")
+
+    def test_what_is_cached_is_held_against_the_range(self) -> None:
+        self.script("fetch")
+        self.org.add("1.0.2", self.tree)
+        self.base_file(self.key.fingerprint, "1.0.2-")
+        self.check(self.script("fetch").stdout, "1.0.2")
+
+    def test_list_without_a_release(self) -> None:
+        (self.org.folder / "sha256sums.asc").write_text("<html>moved</html>\n")
+        self.refused("fetch", 1, "lists no linux-*.tar.xz", "TREE=")
 
     def test_no_such_key(self) -> None:
         self.base_file("0" * 40)
-        self.refused("fetch", 1, f"no key ci/keys/{'0' * 40}.asc")
+        self.refused("fetch", 1, "could not be checked", f"no key ci/keys/{'0' * 40}.asc")
 
     def test_tarball_is_not_what_was_signed(self) -> None:
         tar = self.org.folder / "linux-1.0.1.tar"

@@ -41,6 +41,8 @@ class Toy(unittest.TestCase):
         self.tree = self.root / "tree"
         self.make_tree(self.tree)
         self.env = {"BASE": "toy", "TREE": str(self.tree), "AVIC_CACHE": str(self.cache)}
+        # As a caller's, whose settings are none of ours.
+        self.env |= {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
 
     @staticmethod
     def make_tree(tree: Path) -> None:
@@ -64,6 +66,10 @@ class Toy(unittest.TestCase):
         self.script("refresh")
         return repo
 
+    def caller(self) -> dict[str, str]:
+        """A caller's environment: of git only what self.env has."""
+        return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | self.env
+
     def script(
         self, name: str, status: int = 0, **env: str
     ) -> subprocess.CompletedProcess[str]:
@@ -71,7 +77,7 @@ class Toy(unittest.TestCase):
         verb, *arguments = name.split()
         result = subprocess.run(
             [self.project / "scripts" / verb, *arguments],
-            env=os.environ | self.env | env,
+            env=self.caller() | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -96,7 +102,7 @@ class Toy(unittest.TestCase):
         verb, *arguments = name.split()
         process = subprocess.Popen(
             [self.project / "scripts" / verb, *arguments],
-            env=os.environ | self.env | env,
+            env=self.caller() | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -139,7 +145,6 @@ def git(tree: Path, *args: str) -> str:
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"GIT_CONFIG_GLOBAL": "/dev/null"},
     ).stdout.strip()
 
 

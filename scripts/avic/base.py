@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from avic.patch import Patch, read_patch, slug_in
 from avic.paths import TOP
-from avic.process import fail
+from avic.process import fail, script
 from avic.series import SeriesFile, read_series
 
 
@@ -124,11 +122,7 @@ class Base:
         tree: a user's own kernel tree for it; TREE= is only for the base that the user asks for.
         """
         own = os.environ.get("TREE", "") if self.name == BASE.name else ""
-        env = os.environ | {"BASE": self.name, "TREE": tree or own}
-        done = subprocess.run([TOP / "scripts" / verb], stdout=subprocess.PIPE, text=True, env=env)
-        if done.returncode:
-            sys.exit(done.returncode)
-        return Path(done.stdout.strip())
+        return Path(script(TOP / "scripts" / verb, env=os.environ | {"BASE": self.name, "TREE": tree or own}))
 
 
 # The one that the user asks for.

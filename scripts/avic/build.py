@@ -18,13 +18,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from avic.aside import replaced
 from avic.base import Base
 from avic.paths import CACHE, TOP
 from avic.process import fail, held_back, say
 from avic.tree import git, locked, rev
 
-# Variables of the user's that must not influence a build.
-NOT_OURS = ("BASE", "TREE", "V", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+# Variables of ours that make and the kernel would take for theirs.
+NOT_OURS = ("BASE", "TREE", "V")
 # What no kernel object depends on.
 APART = ("tools", "Documentation")
 SHOWN = 15  # lines of a log that are shown after a failure
@@ -102,21 +103,6 @@ def digest(*parts: bytes | str) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-@contextmanager
-def made_aside(target: Path) -> Iterator[Path]:
-    """A folder that replaces target when the block ends without an exception."""
-    new = target.with_name(f".{target.name}.new.{os.getpid()}")
-    try:
-        new.mkdir(parents=True)
-        yield new
-        with held_back():
-            shutil.rmtree(target, ignore_errors=True)
-            new.rename(target)
-    finally:
-        with held_back():
-            shutil.rmtree(new, ignore_errors=True)
-
-
 class Tree:
     """A source tree for a base that is used here only."""
 
@@ -148,7 +134,7 @@ class Tree:
             if not git(self.path, *checkout, check=False).returncode:
                 return
         say(f"a source tree in {self.path}")
-        with made_aside(self.path) as new:
+        with replaced(self.path) as new:
             git(new, "init", "--quiet")
             # By hand: git clone --shared copies what is shallow instead.
             objects = git(self.repo, "rev-parse", "--path-format=absolute", "--git-path", "objects")
@@ -232,7 +218,7 @@ class Images:
         found = [path for place in ("races", "adapt") if (path := TOP / "ci" / place / f"{patch}.patch").is_file()]
         if not found:
             fail(2, f"no patch '{patch}' in ci/races/ or ci/adapt/")
-        index = self.repo / ".git" / f"index.patched.{os.getpid()}"
+        index = self.repo / ".git" / "index.patched"  # its holder has the lock
         env = {"GIT_INDEX_FILE": str(index), "GIT_COMMITTER_DATE": "@0 +0000", "GIT_AUTHOR_DATE": "@0 +0000"}
         try:
             git(self.repo, "read-tree", commit, env=env)
@@ -270,7 +256,7 @@ class Images:
         start = self.folder / f"base-{config}"
         if not out.exists() and start.exists():
             say("starting from the base's build")
-            with made_aside(out) as new:
+            with replaced(out) as new:
                 new.rmdir()
                 shutil.copytree(start, new, symlinks=True, ignore=lambda folder, _: ["image"] if Path(folder) == start else [])
         out.mkdir(parents=True, exist_ok=True)
@@ -291,7 +277,7 @@ class Images:
         if not run_make(log, *make, "bzImage", "modules"):
             show_end(log)
             fail(1, f"building {level} failed (log: {log})")
-        with made_aside(image) as new:
+        with replaced(image) as new:
             for name in ("arch/x86/boot/bzImage", "arch/x86/kvm/kvm.ko", "arch/x86/kvm/kvm-amd.ko"):
                 shutil.copy(out / name, new)
             shutil.copy(out / ".config", new / "config")
@@ -319,7 +305,7 @@ class Images:
             if not run_make(self.folder / "headers.log", *install):
                 show_end(self.folder / "headers.log")
                 fail(1, f"installing the headers of {level} failed (log: {self.folder}/headers.log)")
-            with made_aside(done) as new:
+            with replaced(done) as new:
                 complete = run_make(
                     log, "make", f"--directory={self.repo}/tools/testing/selftests/kvm", number,
                     "--keep-going", "ARCH=x86_64", f"CC={gcc}", f"OUTPUT={new}", f"INSTALL_HDR_PATH={headers}/usr",

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from avic.build import digest, made_aside
+from avic.aside import replaced
+from avic.build import digest
 from avic.paths import TOP
 from avic.plan import Plan
 from avic.process import fail
@@ -62,7 +63,7 @@ def make_bundle(image: Path, plan: Plan, out: Path) -> None:
     busybox = shutil.which("busybox")
     if not busybox:
         fail(2, "no busybox: apt-get install busybox-static")
-    with made_aside(out) as new:
+    with replaced(out) as new:
         root = new / "root"
         for name in ("bin", "dev", "proc", "sys", "bundle/tests"):
             (root / name).mkdir(parents=True)

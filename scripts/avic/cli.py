@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+from avic.environment import speak_utf8
+
 # `BASE=v6.12` in a docstring is a variable, and the option --base VALUE; one with =1 is a flag.
 VARIABLE = re.compile(r"(?<![\w-])([A-Z][A-Z_]*)=(1\b)?")
 
@@ -18,7 +20,7 @@ VARIABLE = re.compile(r"(?<![\w-])([A-Z][A-Z_]*)=(1\b)?")
 def documented(module: str) -> str:
     """A verb's docstring.  The module is not imported yet: options set variables that it reads then."""
     path = Path(__file__).resolve().parent / f"{module.replace('.', '/')}.py"
-    return ast.get_docstring(ast.parse(path.read_text())) or ""
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
 
 def variables(doc: str) -> dict[str, bool]:
@@ -63,6 +65,7 @@ def main(module: str) -> None:
     --help prints its docstring.  A verb that takes arguments names them in its first
     line.  An option that its docstring does not name is wrong use: exit status 2.
     """
+    speak_utf8()
     verb = module.rpartition(".")[2]
     doc = documented(module)
     usage, *_ = doc.split(":", 1)

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from avic import raw
+from avic.aside import aside
 from avic.paths import TOP
 from avic.patch import Hunk, Patch
-from avic.process import fail, scratch
-from avic.tree import git, rev
+from avic.process import fail
+from avic.tree import git, locked, rev
+
+WORKTREES = "avic.worktrees.lock"
 
 
 def nearest(hunk: Hunk, lines: list[str]) -> int:
@@ -135,6 +138,8 @@ class Aside:
         )  # fmt: skip
         if not result.returncode:
             return self.by_patch(patch)
+        if not git(self.tree, "apply", "--cached", "--reverse", "--check", stdin=patch.raw, check=False).returncode:
+            return "its change is in this base already", ""
         where, context = explain(patch, self.tree)
         return where, context or result.stderr
 
@@ -153,15 +158,19 @@ class Aside:
 def tree_aside(repo: Path) -> Iterator[Aside]:
     """An Aside at the base.  Its worktree has an index and no files: git am checks out what it touches."""
     try:
-        with scratch("avic-apply.") as aside:
-            tree, plain = aside / "tree", aside / "plain"
+        # Beside repo: git in another container takes a worktree that it can't see for one that is gone.
+        with aside(repo.parent) as place:
+            tree, plain = place / "tree", place / "plain"
             plain.mkdir()
-            git(repo, "worktree", "prune")
-            git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
+            # Git prunes a worktree that is just being added.
+            with locked(repo, WORKTREES):
+                git(repo, "worktree", "prune")
+                git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
             git(tree, "read-tree", "HEAD")
             yield Aside(tree, plain)
     finally:
-        git(repo, "worktree", "prune")
+        with locked(repo, WORKTREES):
+            git(repo, "worktree", "prune")
 
 
 def apply_all(repo: Path, patches: list[Patch]) -> tuple[list[str], str, str]:

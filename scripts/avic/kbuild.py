@@ -22,7 +22,7 @@ from typing import Any
 from avic.build import environment, fragments, through_ccache
 from avic.paths import TOP
 from avic.findings import Finding, Places, of_make
-from avic.tree import DEAF, git
+from avic.tree import git
 
 INCLUDE = re.compile(r"""\s*#\s*include\s*([<"])([^>"]+)""")
 # Where kbuild looks for headers, and where KVM does beside that.
@@ -173,7 +173,7 @@ def includers(tree: Path, headers: set[str]) -> set[str]:
     where = OWN if own else ("*.c", "*.h", "*.S", ":!tools", ":!Documentation", ":!samples", ":!scripts")
     shown = subprocess.run(
         ["git", "-C", tree, "grep", "-E", "^[ \t]*#[ \t]*include", "--", *where],
-        env=os.environ | DEAF, capture_output=True, text=True, errors="replace",
+        capture_output=True, text=True, errors="replace",
     ).stdout  # fmt: skip
     users: dict[str, set[str]] = {}
     for line in shown.splitlines():
@@ -241,7 +241,7 @@ def exports(tree: Path) -> set[str]:
     shown = subprocess.run(
         ["git", "-C", tree, "grep", "-E", "EXPORT_(PER_CPU_|TRACEPOINT_)?(SYMBOL|STATIC_CALL)", "--",
          "*.c", "*.h", "*.S", ":!tools", ":!Documentation", ":!scripts"],
-        env=os.environ | DEAF, capture_output=True, text=True, errors="replace",
+        capture_output=True, text=True, errors="replace",
     ).stdout  # fmt: skip
     found = set()
     for line in shown.splitlines():
@@ -306,5 +306,4 @@ def defined(tree: Path, name: str) -> bool:
     return not subprocess.run(
         ["git", "-C", tree, "grep", "-q", "-E",
          rf"^([A-Za-z_][^=;(]*[ *])?{name}(\(|\[| =|;)|^SYM_\w+\({name}\)", "--", "*.c", "*.S"],
-        env=os.environ | DEAF,
     ).returncode  # fmt: skip

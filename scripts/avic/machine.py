@@ -9,9 +9,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from avic import ktap
+from avic.aside import put
 from avic.base import BASE
 from avic.build import digest
 from avic.bundle import make_bundle
@@ -125,8 +128,7 @@ class Run:
                 sys.exit(status)
             (self.aside / "when").write_text(time.strftime("%Y-%m-%d %H:%M:%S\n"))
             shutil.rmtree(self.bundle)
-            shutil.rmtree(self.done, ignore_errors=True)
-            self.aside.rename(self.done)
+            put(self.aside, self.done)
         return self.done
 
     def stop(self) -> None:
@@ -134,3 +136,14 @@ class Run:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+
+
+@contextmanager
+def stopped_at_the_end() -> Iterator[dict[str, Run]]:
+    """Runs by name, of which none is left running when the block ends."""
+    runs: dict[str, Run] = {}
+    try:
+        yield runs
+    finally:
+        for run in runs.values():
+            run.stop()

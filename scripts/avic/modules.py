@@ -10,8 +10,9 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from avic.aside import replaced
 from avic.base import BASE
-from avic.build import Tree, digest, jobs, made_aside, run_make, through_ccache
+from avic.build import Tree, digest, jobs, run_make, through_ccache
 from avic.process import fail, say, script
 from avic.tree import git
 
@@ -85,7 +86,7 @@ class Modules:
             kept = self.folder / f"{name}.log"
             log.replace(kept)
             return done, f"does not build (log: {kept})"
-        with made_aside(done) as new:
+        with replaced(done) as new:
             for module in MODULES:
                 made = self.out / "arch/x86/kvm" / module
                 script("strip", "--strip-debug", "-o", new / module, made)

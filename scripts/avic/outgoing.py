@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avic.base import BASE
+from avic.environment import callers_git
 from avic.paths import TOP
 from avic.patch import Patch
 from avic.process import fail
@@ -27,8 +28,10 @@ def identity(tree: Path | None) -> Person:
     """The git identity of the person who runs this, as configured in tree; exits with 2 if there is none."""
     said = subprocess.run(
         ["git", "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"],
-        cwd=tree, encoding="utf-8", errors="surrogateescape", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        cwd=tree, env=callers_git(), encoding="utf-8", errors="surrogateescape", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    if "bad config" in said.stderr or "dubious ownership" in said.stderr:
+        fail(2, f"git cannot read your settings: {said.stderr.splitlines()[0]}")
     match = re.match(r"(.+) <(.+@.+)> ", said.stdout)
     if said.returncode or not match:
         fail(2, "no git identity: run git config --global user.name NAME, and user.email")

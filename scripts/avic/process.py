@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Messages, running other scripts, ending on signals, and replacing folders in one step.
+"""Messages, running other scripts, and ending on signals.
 
 Results go to stdout (a path, a table), everything else to stderr.
 """
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,9 +41,9 @@ def say(message: str) -> None:
     print(printable(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}"), file=sys.stderr)
 
 
-def output(*command: str | Path) -> tuple[int, str]:
+def output(*command: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Run one of our scripts; returns its exit status and what it prints."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     try:
         text = process.communicate()[0]
     finally:
@@ -53,9 +53,9 @@ def output(*command: str | Path) -> tuple[int, str]:
     return process.returncode, text
 
 
-def script(*command: str | Path) -> str:
+def script(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
     """Run one of our scripts and return what it prints; if it fails, exit with its status."""
-    status, text = output(*command)
+    status, text = output(*command, env=env)
     if status:
         sys.exit(status)
     return text.strip()
@@ -95,38 +95,3 @@ def scratch(prefix: str) -> Iterator[Path]:
         with held_back():
             if folder:
                 shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
-def replaced(folder: Path, also: Callable[[], object] = lambda: None) -> Iterator[Path]:
-    """A new folder that replaces `folder` when the block ends without an exception.
-
-    also: is called in the same step; if it fails, the old folder comes back.
-    """
-    first = not folder.parent.exists()
-    aside = []
-    try:
-        with held_back():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            aside = [Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))]
-            aside.append(Path(f"{aside[0]}.old"))
-        new, retired = aside
-        new.chmod(0o755)
-        yield new
-        with held_back():
-            if folder.exists():
-                folder.rename(retired)
-            new.rename(folder)
-            try:
-                also()
-            except BaseException:
-                folder.rename(new)
-                raise
-    finally:
-        with held_back():
-            if aside and aside[1].exists() and not folder.exists():
-                aside[1].rename(folder)
-            for path in aside:
-                shutil.rmtree(path, ignore_errors=True)
-            if first and aside and not folder.exists():
-                folder.parent.rmdir()

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from avic import ktap, results
+from avic.aside import replaced
 from avic.machine import copy_logs
-from avic.process import replaced
 from avic.raw import printable_lines
 from avic.results import Judgement, Column, Suite
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -13,15 +14,18 @@ from email.utils import formataddr, getaddresses
 from pathlib import Path
 
 from avic.paths import TOP
-from avic.outgoing import restamp
+from avic.outgoing import restamp, user_tree
 from avic.process import fail
 from avic.raw import printable, printable_lines
-from avic.tree import DEAF, git
+from avic.tree import git, rev
 from avic.upstream import Person
 
 # What b4 keeps in the cover letter's commit: the same line in 0.12 to 0.16.
 TRACKING = "--- b4-submit-tracking ---"
 OLDEST_B4 = (0, 12)
+# Where a branch's commit as exported is noted, in the tree that has the branch.
+EXPORTED = "refs/avic/exported/"
+OBJECTS = ("rev-parse", "--path-format=absolute", "--git-path", "objects")
 
 
 class B4:
@@ -30,7 +34,7 @@ class B4:
     def __init__(self, tree: Path) -> None:
         self.command = os.environ.get("B4") or "b4"
         self.tree = tree
-        self.env = os.environ | DEAF | {
+        self.env = os.environ | {
             "XDG_CACHE_HOME": f"{tree}/.git/b4-cache",
             "XDG_DATA_HOME": f"{tree}/.git/b4-data",
             # After a Ctrl-C it may leave files there; they are removed with the tree.
@@ -84,8 +88,10 @@ class B4:
 def tree_for_b4(aside: Path, repo: Path, tip: str, me: Person) -> None:
     """A git tree that shares the base's objects and has, on disk, only what get_maintainer.pl reads."""
     git(repo, "init", "--quiet", str(aside))
-    objects = git(repo, "rev-parse", "--path-format=absolute", "--git-path", "objects").stdout.strip()
-    (aside / ".git/objects/info/alternates").write_text(f"{objects}\n")
+    objects = git(repo, *OBJECTS).stdout.strip()
+    # The base is one commit; get_maintainer.pl looks at those that Fixes: names.
+    history = [git(tree, *OBJECTS).stdout.strip() for tree in [user_tree()] if tree]
+    (aside / ".git/objects/info/alternates").write_text("".join(f"{each}\n" for each in [objects, *history]))
     shallow = Path(objects).parent / "shallow"
     if shallow.exists():
         shutil.copy(shallow, aside / ".git/shallow")
@@ -108,10 +114,22 @@ def tree_for_b4(aside: Path, repo: Path, tip: str, me: Person) -> None:
         git(aside, "config", name, value)
 
 
+def letter_of(repo: Path, commit: str) -> str:
+    """A commit's message without what b4 notes there."""
+    return git(repo, "show", "--no-patch", "--format=%B", commit).stdout.partition(TRACKING)[0].strip()
+
+
+def substance_of(repo: Path, commit: str) -> tuple[str, str]:
+    """What a commit says and does, wherever in a series it is."""
+    diff = git(repo, "diff-tree", "--patch", commit).stdout
+    return letter_of(repo, commit), git(repo, "patch-id", "--stable", stdin=diff).stdout.partition(" ")[0]
+
+
 class Tracked:
     """A branch that b4 tracks already: its cover letter's commit, and what b4 noted there."""
 
     def __init__(self, aside: Path, target: Path, branch: str) -> None:
+        self.aside = aside
         git(aside, "fetch", "--quiet", "--no-tags", str(target), f"refs/heads/{branch}:refs/avic/old")
         found = git(
             aside, "log", "--format=%H", "--fixed-strings", f"--grep={TRACKING}", "base..refs/avic/old"
@@ -125,6 +143,29 @@ class Tracked:
             int(revision[1:]): f"https://lore.kernel.org/all/{sent[-1]}"
             for revision, sent in series.get("history", {}).items()
         }
+        self.cover = found[0]
+        # As it was exported.  Older exports did not note that.
+        exported = f"{EXPORTED}{branch}:refs/avic/exported"
+        git(aside, "fetch", "--quiet", "--no-tags", str(target), exported, check=False)
+
+    def only_here(self, tip: str, letter: str) -> list[str]:
+        """What the branch has that neither the last export made nor the new one, with this tip and letter, has."""
+        was = git(self.aside, "rev-list", "base..refs/avic/exported", check=False).stdout.split()
+        now = git(self.aside, "rev-list", f"base..{tip}").stdout.split()
+        known = {substance_of(self.aside, commit) for commit in [*was, *now]}
+        letters = {letter.strip(), *(letter_of(self.aside, commit) for commit in was)}
+        found = [] if letter_of(self.aside, self.cover) in letters else ["the cover letter"]
+        for commit in git(self.aside, "rev-list", "--reverse", "base..refs/avic/old").stdout.split():
+            if commit != self.cover and substance_of(self.aside, commit) not in known:
+                found.append(git(self.aside, "show", "--no-patch", "--format=%s", commit).stdout.strip())
+        return found
+
+    def keep(self, target: Path, branch: str) -> str:
+        """Give the old commits a branch of their own; returns its name."""
+        names = (f"{branch}.before-{number}" for number in itertools.count(1))
+        name = next(each for each in names if not rev(target, f"refs/heads/{each}"))
+        git(target, "branch", "--no-track", name, rev(self.aside, "refs/avic/old"))
+        return name
 
 
 def enroll(b4: B4, commits: list[str], onto: str, branch: str, me: Person, old: Tracked | None) -> None:

@@ -15,8 +15,6 @@ from shlex import quote
 from avic import raw
 from avic.process import fail, held_back, say, scratch
 
-# Variables that make git ignore the user's settings.
-DEAF = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 # Options of git format-patch with which the same commit always gives the same bytes.
 FORMAT = [
     "--zero-commit",
@@ -31,7 +29,7 @@ FORMAT = [
 def git(
     repo: Path, *args: str, check: bool = True, stdin: str = "", env: Mapping[str, str] = {}
 ) -> subprocess.CompletedProcess[str]:
-    """Run git in repo without the user's settings, which must not change a result.
+    """Run git in repo, with our settings (scripts/gitconfig) and not the user's.
 
     What it reads and says is text of avic.raw: each byte comes through.
 
@@ -45,15 +43,7 @@ def git(
             input=raw.encode(stdin),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ
-            | DEAF
-            | {
-                "GIT_AUTHOR_NAME": "nobody",
-                "GIT_AUTHOR_EMAIL": "nobody@localhost",
-                "GIT_COMMITTER_NAME": "nobody",
-                "GIT_COMMITTER_EMAIL": "nobody@localhost",
-            }
-            | dict(env),
+            env=os.environ | dict(env),
         )
     said = subprocess.CompletedProcess(args, result.returncode, raw.decode(result.stdout), raw.decode(result.stderr))
     if check and said.returncode:
@@ -94,9 +84,12 @@ def unpack(repo: Path, commit: str, folder: Path, *names: str) -> str:
 
 
 @contextmanager
-def locked(repo: Path) -> Iterator[None]:
-    """While the block runs, no other script switches repo's tree or builds from it (scripts/build takes the same lock)."""
-    with (repo / ".git" / "avic.lock").open("w") as lock:
+def locked(repo: Path, name: str = "avic.lock") -> Iterator[None]:
+    """While the block runs, no other script switches repo's tree or builds from it (scripts/build takes the same lock).
+
+    name: of another lock, for something else that only one may do.
+    """
+    with (repo / ".git" / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -39,10 +39,10 @@ def main() -> None:
     if left and not os.environ.get("RESOLVE"):
         again = f"RESOLVE=1 scripts/apply stops there in {repo}; or rebase branch stack and run scripts/refresh"
         does_not_apply(left[0], where, context, again)
-    for commit, patch in zip(commits, patches):
-        set_slug(repo, commit, patch.slug)
     done = commits[-1] if commits else rev(repo, "base")
     with locked(repo), held_back():
+        for commit, patch in zip(commits, patches):
+            set_slug(repo, commit, patch.slug)
         git(repo, "checkout", "--quiet", "-B", "stack", done)
         git(repo, "update-ref", "refs/avic/applied", done)
     if left:

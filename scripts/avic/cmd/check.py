@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avic import changelog, kbuild
+from avic.aside import replaced, write
 from avic.base import BASE
 from avic.paths import CACHE, TOP
 from avic.exact import tree_aside
@@ -38,7 +39,7 @@ from avic.build import Tree, fragments
 from avic.kbuild import Build, CouldNot, Tools
 from avic.ktap import Result
 from avic.patch import Patch
-from avic.process import fail, replaced, say, scratch, unwind_on_signals
+from avic.process import fail, say, scratch, unwind_on_signals
 from avic.results import Column
 from avic.series import read_series
 from avic.summary import junit
@@ -452,10 +453,7 @@ class Check:
     def remember(self, key: str, found: list[Finding]) -> None:
         """Put findings into the cache."""
         path = self.folder / "results" / f"{key}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-        new.write_text(json.dumps([each.as_json() for each in found]))
-        new.rename(path)
+        write(path, json.dumps([each.as_json() for each in found]))
 
     def remembered(self, key: str, run: Callable[[], list[Finding]]) -> list[Finding]:
         """Findings, from the cache if they are there."""

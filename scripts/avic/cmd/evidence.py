@@ -21,15 +21,14 @@ ci/proofs gives, or does not pass from the fix on.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from avic import ktap
+from avic.aside import aside, replaced
 from avic.base import BASE, Base
 from avic.build import Images
 from avic.changes import ids, read_changes, unfixed
@@ -37,7 +36,7 @@ from avic.paths import CACHE, TOP
 from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
-from avic.process import fail, replaced, script, unwind_on_signals
+from avic.process import fail, script, unwind_on_signals
 from avic.raw import printable
 from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.results import Case, Evidence, Seen, save
@@ -299,7 +298,7 @@ def boots(rows: list[Row], kind: Kind) -> list[Boot]:
     return [*before.values(), *after.values()]
 
 
-def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
+def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
     """Run all machines, some at once, and note what was seen in their rows; each that has ended."""
     waiting = list(boots)
     running: list[tuple[Boot, Run]] = []
@@ -308,8 +307,8 @@ def run(boots: list[Boot], aside: Path) -> Iterator[Boot]:
             while waiting and len(running) < AT_ONCE:
                 boot = waiting.pop(0)
                 name = f"{len(waiting)}.{boot.name}"
-                image = boot.image(aside / f"{name}.image")
-                started = Run(image, boot.plan(), aside / name)
+                image = boot.image(place / f"{name}.image")
+                started = Run(image, boot.plan(), place / name)
                 running.append((boot, started))
                 started.start()
             boot, started = running.pop(0)
@@ -379,17 +378,14 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
     for variant in dict.fromkeys(row.proof.variant for row in rows):
         these = [row for row in rows if row.proof.variant == variant]
         stands[variant], machines = prepare(repo, variant, these)
-        aside = CACHE / "run" / f".evidence.{os.getpid()}"
         told: set[int] = set()
-        try:
-            for boot in run(machines, aside):
+        with aside(CACHE / "run") as place:
+            for boot in run(machines, place):
                 ran.append(boot)
                 for row in these:
                     if id(row) not in told and row.complete(stands[variant]):
                         told.add(id(row))
                         yield row.text(stands[variant]), bool(row.problems(stands[variant]))
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
     if not wanted:
         what = {"stack": stack_of(repo), **made_with()}
         store(kept("evidence"), what, rows, stands, ran)

@@ -32,7 +32,8 @@
   --prefix RFC   b4, mbox, stable: one more word beside PATCH in the subjects
   --branch NAME  b4: the branch's name, avic or avic-SECTION if not given
   --replace      b4: if there is such a branch, replace its commits and cover
-                 letter; what b4 tracks (change-id, what was sent) stays
+                 letter; what b4 tracks (change-id, what was sent) stays.  If it
+                 has something of yours, it is kept beside, and that is said
   --maintainers  b4: recipients as if MAINTAINERS.snippet were in MAINTAINERS
   --bug BUG      suse, rhel, ubuntu: what the patches are for, e.g. bsc#1234567,
                  RHEL-12345, 2087983; SLUG:BUG is for one of them, e.g. a CVE
@@ -50,8 +51,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from avic import packages, raw
+from avic.aside import replaced
 from avic.base import BASE
 from avic.paths import CACHE, TOP
 from avic.exact import commit_all
@@ -61,8 +64,8 @@ from avic.outgoing import (
 )  # fmt: skip
 from avic.packages import BUGS, Mail, bugs_by_slug, file_name, mail_of, state_fields
 from avic.patch import Patch, slug_in
-from avic.process import fail, replaced, say, scratch, unwind_on_signals
-from avic.tracking import B4, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
+from avic.process import fail, say, scratch, unwind_on_signals
+from avic.tracking import B4, EXPORTED, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
 from avic.upstream import Original, Person, Upstream, read_ledger, read_original
 
@@ -283,8 +286,9 @@ def export_mbox(args: argparse.Namespace, out: Path) -> None:
         raw.write(new / name, series.mails(cover, args.prefix))
     print(f"{len(series.commits)} patches and the cover letter in {out / name}")
     series.say_what_first()
-    print(f"to apply: git am --empty=drop {out / name}   (the cover letter is an empty patch)")
-    print(f"      or: b4 shazam --use-local-mbox {out / name}")
+    mbox = quote(str(out / name))
+    print(f"to apply: git am --empty=drop {mbox}   (the cover letter is an empty patch)")
+    print(f"      or: b4 shazam --use-local-mbox {mbox}")
     for reason in series.why_not_yet(cover):
         print(f"cannot be posted yet: {reason}")
 
@@ -349,7 +353,7 @@ def export_stable(args: argparse.Namespace, out: Path) -> None:
             path.rename(new / f"{number:04}-{slug}.patch")
     print(f"{len(series.patches)} patches and the cover letter in {out}")
     series.say_what_first()
-    series.say_how_to_send(cover, f"git send-email {out}/*.patch")
+    series.say_how_to_send(cover, f"git send-email {quote(str(out))}/*.patch")
 
 
 def stable_text(series: Series, release: str) -> str:
@@ -391,7 +395,7 @@ def export_debian(args: argparse.Namespace, out: Path) -> None:
     print(f"{len(series.patches)} patches in {out}/debian, their series lines in {out}/series")
     series.say_what_first()
     print("to add them, in the package's folder:")
-    print(f"  cp --recursive {out}/debian . && cat {out}/series >>debian/patches/series")
+    print(f"  cp --recursive {quote(f'{out}/debian')} . && cat {quote(f'{out}/series')} >>debian/patches/series")
     print("  dpkg-source --before-build .")
 
 
@@ -404,7 +408,7 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
         raw.write(new / "series", BASE.series.text([patch.name for patch in series.patches]))
     print(f"{len(series.patches)} patches in {out}")
     series.say_what_first()
-    print(f"to apply: QUILT_PATCHES={out} quilt push -a --fuzz=0")
+    print(f"to apply: QUILT_PATCHES={quote(str(out))} quilt push -a --fuzz=0")
 
 
 def export_suse(args: argparse.Namespace, out: Path) -> None:
@@ -460,11 +464,18 @@ def export_proxmox(args: argparse.Namespace, out: Path) -> None:
 # b4
 
 
+def need_another_branch(target: Path, branch: str) -> None:
+    """Exit with 2 if the tree is on the branch: then it is the base of nothing, and cannot be replaced."""
+    if git(target, "symbolic-ref", "--quiet", "HEAD", check=False).stdout.strip() == f"refs/heads/{branch}":
+        fail(2, f"{target} is on branch {branch}, which this makes: git switch to the one that the series is for")
+
+
 def export_b4(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
     cover = series.cover()
     assert series.me
     branch = args.branch or ("avic-" + series.section.name if series.section else "avic")
+    need_another_branch(user_tree() or BASE.tree("fetch"), branch)
     with scratch("avic-b4.") as folder:
         aside = folder / "linux"
         b4 = B4(aside)
@@ -495,12 +506,14 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             b4.run("prep", "--force-revision", str(recorded()))
         if args.maintainers:
             recipients_with_snippet(aside)
+        say("asking get_maintainer.pl who gets each patch (some seconds a patch)")
         b4.run("prep", "--auto-to-cc")
         info = b4.run("prep", "--show-info")
         if f"base-commit: {series.onto}" not in info:
             fail(1, f"b4 {b4.version} tracks another base than {series.onto}", info)
         if rev(aside, "HEAD^{tree}") != rev(aside, f"{commits[-1]}^{{tree}}"):
             fail(1, f"b4 {b4.version} changed what the patches do: report it, with B4= and BASE=")
+        say("asking b4 what it would send")
         sent = b4.run("send", "--dry-run", "--no-sign")
         checks = "b4 prep --check && " if b4.can("prep", "--check") else ""
         checks += "b4 prep --check-deps && " if knows and series.below else ""
@@ -512,23 +525,28 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             (new / "dry-run").write_text(sent)
             (new / "info").write_text(info)
             shutil.copy(letter, new / "cover")
+            only_there = old.only_here(commits[-1], text) if old else []
+            kept = old.keep(target, branch) if old and only_there else ""
             force = "+" if args.replace else ""
             git(
                 target, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
                 str(aside), f"{force}refs/heads/{branch}:refs/heads/{branch}",
             )  # fmt: skip
+            git(target, "update-ref", f"{EXPORTED}{branch}", f"refs/heads/{branch}")
             git(target, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")
     print(f"b4       {b4.version}")
     print(f"branch   {branch} in {target}, {len(commits)} patches on {base[:12]}")
     series.say_what_first()
     print(f"dry run  {out / 'dry-run'}")
+    if kept:
+        print(f"kept     {kept}, the old branch, for what is only there: {'; '.join(only_there)}")
     if old and max(recorded(), 1) < old.revision:
         print(
             f"cannot be posted yet: v{old.revision - 1} was posted, and this is not recorded as"
             f" another: run scripts/release v{old.revision}, then this again"
         )
     else:
-        series.say_how_to_send(cover, f"cd {target} && git switch {branch} && {checks}b4 send")
+        series.say_how_to_send(cover, f"cd {quote(str(target))} && git switch {branch} && {checks}b4 send")
 
 
 # Each form, and the options that it takes beside --signoff, --trailer and --output.

@@ -14,19 +14,19 @@ report.  Exit status 1 if a level gives no number, or an ExtINT is lost on the s
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 from itertools import accumulate
 from pathlib import Path
 
+from avic.aside import aside, replaced
 from avic.paths import CACHE, TOP
 from avic.base import BASE
 from avic.build import Images
-from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
+from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of, stopped_at_the_end
 from avic.plan import Lane, Plan, Test
-from avic.process import fail, replaced, unwind_on_signals
+from avic.process import fail, unwind_on_signals
 from avic.results import BothFlips, Flips, judge_flips, save
 
 GUEST = TOP / "tests" / "guest"
@@ -72,17 +72,15 @@ def image(built: Path, folder: Path) -> Path:
 
 def count_flips(repo: Path) -> BothFlips:
     """Boot both levels, keep what was traced, and return it; exits if there is none."""
-    aside = CACHE / "run" / f".flips.{os.getpid()}"
     levels: dict[str, Flips] = {}
-    runs: dict[str, Run] = {}
-    try:
+    with aside(CACHE / "run") as place, stopped_at_the_end() as runs:
         for level in ("base", "stack"):
             built = Images(BASE, repo).image(level)
             # The second test is only there so that its program gets into the bundle.
             tests = [Test(name, SECONDS, [f"./{name}"]) for name in ("flips", "irqwin_flips")]
             plan = Plan(["avic", "x2avic"], [Lane("flips", level, ["avic=1"], tests)])
-            bundled = image(built, aside / f"{level}.image")
-            runs[level] = Run(bundled, plan, aside / f"flips.{level}")
+            bundled = image(built, place / f"{level}.image")
+            runs[level] = Run(bundled, plan, place / f"flips.{level}")
             runs[level].start()
         with replaced(kept("flips")) as new:
             for level, run in runs.items():
@@ -100,10 +98,6 @@ def count_flips(repo: Path) -> BothFlips:
             found = BothFlips(what, levels)
             save(new / "flips.json", found)
             return found
-    finally:
-        for run in runs.values():
-            run.stop()
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def main() -> int:

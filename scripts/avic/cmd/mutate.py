@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avic import ktap
+from avic.aside import aside, put
 from avic.paths import CACHE, TOP
 from avic.base import BASE
 from avic.build import Images
@@ -280,8 +281,7 @@ class Trial:
         if not any(broken(results) for results in self.results().values()):
             self.done.parent.mkdir(parents=True, exist_ok=True)
             with held_back():
-                shutil.rmtree(self.done, ignore_errors=True)
-                self.aside.rename(self.done)
+                put(self.aside, self.done)
 
     def settle(self) -> None:
         """Run, unless an equal trial was run before."""
@@ -318,10 +318,9 @@ def prune(folder: Path, used: set[str]) -> None:
 def mutate(repo: Path, mutants: list[Mutant], everything: bool) -> int:
     """Build, run and show."""
     image = Images(BASE, repo).image("stack")
-    aside = CACHE / "mutants" / f".new.{os.getpid()}"
-    try:
+    with aside(CACHE / "mutants") as place:
         modules = Modules(repo, image)
-        bench = Bench(image, aside, CACHE / "mutants" / "results" / repo.name)
+        bench = Bench(image, place, CACHE / "mutants" / "results" / repo.name)
         stacked = script("git", "-C", repo, "rev-parse", "stack")
         plain, trouble = modules.build(STACK, stacked)
         if trouble:
@@ -350,8 +349,6 @@ def mutate(repo: Path, mutants: list[Mutant], everything: bool) -> int:
         text, status = table(rows)
         print(text, end="")
         return status
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def main() -> int:

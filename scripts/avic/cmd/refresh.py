@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from avic import raw
+from avic.aside import replaced
 from avic.base import BASE
 from avic.exact import Aside, tree_aside
 from avic.paths import TOP
 from avic.patch import SLUG, Patch, Wrong, parse, slug_in, substance
-from avic.process import fail, replaced, unwind_on_signals
+from avic.process import fail, unwind_on_signals
 from avic.series import SeriesFile
 from avic.tree import FORMAT, git, need_clean, need_on, rev, set_slug, slug_note, untracked
 

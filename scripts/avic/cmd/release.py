@@ -20,12 +20,14 @@ import re
 import subprocess
 from pathlib import Path
 
+from avic.aside import replaced
 from avic.base import Base
 from avic.paths import CACHE, TOP
+from avic.environment import callers_git
 from avic.exact import apply_all, commit_all
 from avic.outgoing import RELEASES, identity, recorded
 from avic.patch import Patch, substance
-from avic.process import fail, held_back, replaced, say, scratch, unwind_on_signals
+from avic.process import fail, held_back, say, scratch, unwind_on_signals
 from avic.tree import git, unpack
 
 
@@ -34,7 +36,8 @@ def ours(*args: str) -> str:
     # A git that is killed leaves its lock behind, in the user's repository.
     with held_back():
         done = subprocess.run(
-            ["git", "-C", TOP, *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ["git", "-C", TOP, *args],
+            env=callers_git(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
     if done.returncode:
         fail(1, f"git {args[0]} failed in {TOP}: {done.stderr.strip()}")

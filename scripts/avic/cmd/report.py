@@ -16,9 +16,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from avic.aside import replaced
 from avic.paths import CACHE, TOP
 from avic.page import formats, render, stored
-from avic.process import fail, replaced, unwind_on_signals
+from avic.process import fail, unwind_on_signals
 
 
 def main() -> int:

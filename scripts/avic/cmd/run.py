@@ -27,18 +27,18 @@ ci/run/costs allows, if a test has no result, or if a line of the evidence is re
 import fnmatch
 import itertools
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from avic import costs, ktap, remote, results, summary
+from avic.aside import aside
 from avic.base import BASE
 from avic.paths import CACHE, TOP
 from avic.build import Images
 from avic.cmd import evidence, flips
-from avic.machine import RUNNER, Run, kept, made_with, need_qemu, stack_of
+from avic.machine import RUNNER, Run, kept, made_with, need_qemu, stack_of, stopped_at_the_end
 from avic.plan import Lane, Plan, Test, listed
 from avic.process import BEGIN, fail, say, script, unwind_on_signals
 from avic.results import Judgement, Column
@@ -168,10 +168,8 @@ class Suite:
 
     def run(self, tests: dict[str, list[Test]], suffix: str = "") -> list[Column]:
         """Run these tests of each lane on both levels, and prove the passes."""
-        aside = CACHE / "run" / f".new.{os.getpid()}"
         levels = {level: Column(level) for level in self.images}
-        runs: dict[str, Run] = {}
-        try:
+        with aside(CACHE / "run") as place, stopped_at_the_end() as runs:
             for features, lanes in machines().items():
                 lanes = {lane: words for lane, words in lanes.items() if tests.get(lane)}
                 if not lanes:
@@ -184,15 +182,11 @@ class Suite:
                             for name, words in lanes.items()
                         ],
                     )
-                    runs[level] = Run(image, plan, aside / f"{level}.{features}{suffix}")
+                    runs[level] = Run(image, plan, place / f"{level}.{features}{suffix}")
                     runs[level].start()
                 for level, run in runs.items():
                     self.take(levels[level], run, features + suffix)
-            return list(levels.values())
-        finally:
-            for run in runs.values():
-                run.stop()
-            shutil.rmtree(aside, ignore_errors=True)
+        return list(levels.values())
 
     def take(self, level: Column, run: Run, machine: str) -> None:
         """Wait for a machine, and add its results to its level."""

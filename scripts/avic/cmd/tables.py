@@ -7,8 +7,7 @@ series and the Left-out lines of its file.  `make test` says when they are stale
 
 from __future__ import annotations
 
-import os
-
+from avic.aside import write
 from avic.base import Base
 from avic.changes import pages, read_changes, with_table
 from avic.paths import TOP
@@ -23,8 +22,6 @@ def main() -> int:
         except ValueError as error:
             fail(1, f"{path.relative_to(TOP)}: {error}: put them around its table")
         if new != text:
-            aside = path.with_name(f".{path.name}.{os.getpid()}")
-            aside.write_text(new)
-            aside.replace(path)
+            write(path, new)
             print(f"changed  {path.relative_to(TOP)}")
     return 0
