@@ -3,7 +3,7 @@
 # Each target calls one script.  `make help` lists them.
 
 export BASE TREE TESTS LANES JOBS SECONDS V UPDATE RESET RERUN FULL RUNNER QEMU AVIC_CACHE
-export CONFIG HOST VFIO KEXEC SERIAL SSH_CONFIG LEASE_SECONDS BOOT_SECONDS
+export CONFIG HOST VFIO KEXEC SERIAL POWER SSH_CONFIG LEASE_SECONDS BOOT_SECONDS
 
 help: ## this list
 	@sed --quiet 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand --tabs=14

@@ -19,7 +19,7 @@ PATCHES = TOP / "patches/v6.12"
 # The user's settings must not change what is tested.
 OURS = (
     "BASE", "TREE", "TESTS", "LANES", "FULL", "RERUN", "RUNNER", "QEMU", "CPU", "V",
-    "CONFIG", "HOST", "VFIO", "KEXEC", "SERIAL",
+    "CONFIG", "HOST", "VFIO", "KEXEC", "SERIAL", "POWER",
 )  # fmt: skip
 ENV = {name: value for name, value in os.environ.items() if name not in OURS}
 ENV |= {"BASE": "v6.12", "AVIC_CACHE": str(CACHE), "GIT_CONFIG_GLOBAL": "/dev/null"}

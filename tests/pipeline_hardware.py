@@ -28,6 +28,8 @@ IOMMU = ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on", "-device", 
 CPU = "EPYC,+svm,+npt,+avic,+x2avic"
 # A device that nobody there uses.
 EDU = "0000:00:1e.0"
+# A network card with a driver, and without a cable.
+CARD = "0000:00:1d.0"
 # A test's first argument is that device, and VFIO has it.
 GETS_EDU = f"[ $1 = {EDU} ] && readlink /sys/bus/pci/devices/$1/driver | grep -q vfio-pci"
 # What a job may change, and all processes; see snapshot() for those of this very login.
@@ -98,11 +100,12 @@ class StandIn:
                 "-device", f"edu,addr={EDU[-4:]}",
                 "-netdev", f"stream,id=n0,server=off,{cable}",
                 "-device", "virtio-net-pci,netdev=n0,romfile=",
+                "-device", f"virtio-net-pci,romfile=,addr={CARD[-4:]}",
                 "-monitor", f"unix:{self.monitor_socket},server=on,wait=off",
                 "-serial", f"file:{self.console}",
                 "-kernel", str(kernel / "bzImage"),
                 "-initrd", str(self.initramfs(kernel)),
-                "-append", "console=ttyS0 no_timer_check nokaslr rdinit=/standin"
+                "-append", "console=ttyS0 no_timer_check nokaslr nowatchdog rdinit=/standin"
                 f" tsc=reliable tsc_early_khz={tsc_khz()}"
                 " memmap=1M$0x60000000 ramoops.mem_address=0x60000000 ramoops.mem_size=0x100000",
             ],
@@ -189,6 +192,9 @@ class StandIn:
             process.wait()
 
 
+KEXEC = "console=ttyS0 tsc=reliable no_timer_check nowatchdog"
+
+
 class Hardware(Machine):
     @classmethod
     def setUpClass(cls) -> None:
@@ -267,10 +273,17 @@ class Hardware(Machine):
         lane = re.search(r"(?m)^lane (\S+)", plan)[1]
         return {result.name: result for result in ktap.read_ktap(text, {lane: names}, RULES)}
 
+    def snapshot(self) -> str:
+        """The stand-in's; why there is none, if it can't be reached."""
+        try:
+            return self.standin.snapshot()
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            return str(error)
+
     def assert_as_before(self) -> None:
-        """Processes of the last connection may need a moment to end."""
-        end = time.monotonic() + 20
-        while (now := self.standin.snapshot()) != self.first and time.monotonic() < end:
+        """Processes of the last connection may need a moment to end, and a machine to boot."""
+        end = time.monotonic() + 60
+        while (now := self.snapshot()) != self.first and time.monotonic() < end:
             time.sleep(0.5)
         self.maxDiff = None
         self.assertEqual(now, self.first)
@@ -308,6 +321,20 @@ class Hardware(Machine):
         self.assertIn("vfio: none, and the lane has tests for a device: VFIO= names one", said)
         self.assert_as_before()
         self.assertEqual(self.run_lane(folder, VFIO=EDU)[0], 0)
+        self.assertEqual(self.results(folder)["good"].status, "pass")
+        self.assert_as_before()
+
+    def test_2_a_device_that_has_a_driver(self) -> None:
+        """It gets its driver back; if it is up, with or without a cable, or in use, it is not taken."""
+        folder = self.bundle({"good": GETS_EDU.replace(EDU, CARD)}, "lane l l avic=0", "avic x2avic iommu")
+        self.assertIn(f"{CARD} virtio-pci", self.standin.sh(SNAPSHOT).replace("../../../bus/pci/drivers/", ""))
+        self.standin.sh("ip link set eth1 up")
+        status, said = self.run_lane(folder, VFIO=CARD)
+        self.standin.sh("ip link set eth1 down")
+        self.assertEqual(status, 2)
+        self.assertIn(f"vfio: {CARD} is a network that is up", said)
+        self.assert_as_before()
+        self.assertEqual(self.run_lane(folder, VFIO=CARD)[0], 0)
         self.assertEqual(self.results(folder)["good"].status, "pass")
         self.assert_as_before()
 
@@ -426,6 +453,26 @@ class Hardware(Machine):
         self.standin.sh("rm /run/avic.reboot")
         self.assert_as_before()
 
+    def test_5_splat_after_an_overrun(self) -> None:
+        """The log's reader was too slow, and lines are lost: the splat behind them is found."""
+        folder = self.bundle({"long": "sleep 1000"})
+        process = self.start(folder)
+        self.wait_for(folder / "ktap", "# start long")
+        self.standin.sh(
+            "read pid start </run/avic/follower; mode=$(cat /proc/sys/kernel/printk_devkmsg);"
+            "echo on >/proc/sys/kernel/printk_devkmsg; kill -STOP -- -$pid;"
+            "yes '<7>many' | head -n 40000 | while read -r line; do echo \"$line\"; done >/dev/kmsg;"
+            "kill -CONT -- -$pid; sleep 1; echo '<4>WARNING: at late.c:1' >/dev/kmsg;"
+            "echo $mode >/proc/sys/kernel/printk_devkmsg"
+        )
+        said = process.communicate()[1]
+        print(said, end="")
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("lines of the kernel's log are lost", (folder / "console").read_text())
+        self.assertIn("late.c:1", self.standin.sh("cat /run/avic.reboot"))
+        self.standin.sh("rm /run/avic.reboot")
+        self.assert_as_before()
+
     def test_6_taint(self) -> None:
         """A taint without a line in the log that says so ends the run, too, and only a reboot helps."""
         folder = self.bundle({"oopses": "echo 128 >/proc/sys/kernel/tainted; sleep 1000"})
@@ -447,13 +494,56 @@ class Hardware(Machine):
         folder = self.bundle(programs, "lane l l avic=0", "avic x2avic iommu")
         size = self.standin.console.stat().st_size
         status, said = self.run_lane(
-            folder, VFIO=EDU, KEXEC="console=ttyS0 tsc=reliable no_timer_check",
+            folder, VFIO=EDU, KEXEC=KEXEC,
             SERIAL=f"exec tail --bytes=+{size + 1} --follow '{self.standin.console}'",
         )  # fmt: skip
         self.assertEqual(status, 0)
         results = self.results(folder)
         self.assertEqual([r.status for r in results.values()], ["pass", "pass"])
-        self.assertIn("loglevel=1 panic=10", results["who"].log[0])
+        self.assertIn("loglevel=1 panic=10 softlockup_panic=1", results["who"].log[0])
+        self.standin.wait_up(size)
+        self.assert_as_before()
+
+    def kexec(self, folder: Path, **more: str) -> tuple[subprocess.Popen[str], int]:
+        """A run with KEXEC, and where the stand-in's console begins for it."""
+        size = self.standin.console.stat().st_size
+        serial = f"exec tail --bytes=+{size + 1} --follow '{self.standin.console}'"
+        return self.start(folder, KEXEC=KEXEC, SERIAL=serial, **more), size
+
+    def reset(self) -> Path:
+        """A command that does to the stand-in what a power cycle does."""
+        path = self.folder / "reset"
+        path.write_text(
+            "#!/usr/bin/env python3\nimport socket\nmonitor = socket.socket(socket.AF_UNIX)\n"
+            f"monitor.connect('{self.standin.monitor_socket}')\nmonitor.recv(4096)\n"
+            "monitor.sendall(b'system_reset\\n')\nmonitor.recv(4096)\n"
+        )
+        path.chmod(0o755)
+        return path
+
+    def test_7_kexec_that_does_not_return(self) -> None:
+        """Its plan stands still: the machine is power-cycled, once."""
+        folder = self.bundle({"long": "kill -STOP $PPID; sleep 1000"}, "lane l l avic=0", "avic x2avic")
+        process, size = self.kexec(folder, BOOT_SECONDS="100", POWER=str(self.reset()))
+        said = process.communicate()[1]
+        print(said, end="")
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("hang: the serial line fell silent", said)
+        self.assertIn(f"standin: {self.folder}/reset", said)
+        self.standin.wait_up(size)
+        self.assert_as_before()
+
+    def test_7_ctrl_c_during_kexec(self) -> None:
+        """It ends at once, and says when the machine is back."""
+        folder = self.bundle({"long": "sleep 1000"}, "lane l l avic=0", "avic x2avic")
+        process, size = self.kexec(folder)
+        self.wait_for(folder / "ktap", "# start long")
+        os.kill(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+        print(said, end="")
+        self.assertEqual(process.returncode, 130)
+        self.assertRegex(said, r"standin runs the bundle's kernel; it reboots into its own in \d+ s at the latest")
+        subprocess.run([self.reset()], check=True)
         self.standin.wait_up(size)
         self.assert_as_before()
 

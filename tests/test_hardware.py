@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/avic/remote.py: what is sent to a hardware machine, and what its results have to show."""
 
+import io
+import os
 import re
 import subprocess
+import tarfile
 import tempfile
 import unittest
+from unittest import mock
 from pathlib import Path
 
 from project import TOP
@@ -86,6 +90,54 @@ class Policies(unittest.TestCase):
         self.assertEqual(self.lanes(device=True), [])
 
 
+class Connection(unittest.TestCase):
+    def test_it_lends_the_machine_nothing(self) -> None:
+        """No agent, no shared connection, and a name that is no option."""
+        with mock.patch.dict(os.environ, {"HOST": "-oProxyCommand=x"}):
+            command = remote.Host().command("true")
+        self.assertEqual(command[-3:], ["--", "-oProxyCommand=x", "sh -c true"])
+        self.assertTrue({"ForwardAgent=no", "ControlPath=none"} < set(command))
+
+    def here(self) -> remote.Host:
+        with mock.patch.dict(os.environ, {"HOST": ""}):
+            return remote.Host()
+
+    def test_what_it_says_does_not_reach_the_terminal_as_it_is(self) -> None:
+        said = self.here().run(r"printf 'ok x \033[2J\nok y'").stdout
+        self.assertEqual(said, "ok x ?[2J\nok y")
+
+    def test_no_more_than_asked_for(self) -> None:
+        self.assertEqual(self.here().fetch("echo abc", 4), b"abc\n")
+        self.assertIsNone(self.here().fetch("echo abc; exec sleep 100", 3))
+        self.assertIsNone(self.here().fetch("echo abc; false", 100))
+
+    def test_only_regular_files_come_back(self) -> None:
+        """A machine's archive can name any file: a link and a device are not taken."""
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            for name, kind in (("ktap", tarfile.SYMTYPE), ("log", tarfile.LNKTYPE), ("after", tarfile.CHRTYPE)):
+                link = tarfile.TarInfo(name)
+                link.type, link.linkname = kind, "/etc/passwd"
+                tar.addfile(link)
+            file = tarfile.TarInfo("done")
+            file.size = 3
+            tar.addfile(file, io.BytesIO(b"end"))
+        self.assertEqual(remote.files_of(data.getvalue()), {"done": b"end"})
+        with self.assertRaises(tarfile.TarError):
+            remote.files_of(b"Welcome to this machine\n" * 100)
+
+
+class Settings(unittest.TestCase):
+    def test_kexec_needs_the_name_of_a_machine(self) -> None:
+        """Or it would reboot the one on which it is started."""
+        with tempfile.TemporaryDirectory() as folder:
+            env = {**os.environ, "HOST": "", "KEXEC": "console=ttyS0", "SERIAL": "true"}
+            command = [TOP / "scripts/runners/hardware", folder, folder]
+            result = subprocess.run(command, env=env, capture_output=True, text=True)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("KEXEC without HOST would reboot this very machine", result.stderr)
+
+
 class Emulated(unittest.TestCase):
     def test_a_plan_with_options_for_qemu_is_refused(self) -> None:
         """A real machine does what it does: its results would not be what the plan asks for."""
@@ -158,6 +210,7 @@ class Kexec(unittest.TestCase):
         ours = remote.serial_init(init, "ttyS7")
         self.assertIn("./run-plan >/dev/ttyS7 2>&1", ours)
         self.assertNotIn("poweroff", ours)
+        self.assertIn("watchdog -T 60 /dev/watchdog", ours)
         self.assertEqual(len(ours.splitlines()), len(init.splitlines()))
         with self.assertRaises(ValueError):
             remote.serial_init("poweroff -f", "ttyS7")

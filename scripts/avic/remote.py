@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
 import subprocess
+import tarfile
 from pathlib import Path
 
 from avic.base import Base
-from avic.paths import TOP
 from avic.ktap import REFUSED, SplatRules
+from avic.paths import TOP
 from avic.plan import Plan, listed
+from avic.raw import printable
 
 VERMAGIC = re.compile(rb"vermagic=([^\0]*)")
 JOB = "/run/avic"
@@ -23,6 +26,9 @@ CONNECT = (
     # A connection that says nothing for 15 s is lost.
     "-o", "ServerAliveInterval=5",
     "-o", "ServerAliveCountMax=3",
+    # A job's connection is its own, and lends the machine nothing.
+    "-o", "ControlPath=none",
+    "-o", "ForwardAgent=no",
 )  # fmt: skip
 
 
@@ -33,7 +39,7 @@ class Host:
         """HOST= is what ssh takes; without it, it is this machine."""
         self.name = os.environ.get("HOST") or ""
         config = os.environ.get("SSH_CONFIG")
-        self.ssh = ["ssh", *(["-F", config] if config else []), *CONNECT, self.name]
+        self.ssh = ["ssh", *(["-F", config] if config else []), *CONNECT, "--", self.name]
 
     def __str__(self) -> str:
         return self.name or "this machine"
@@ -55,14 +61,39 @@ class Host:
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess([], 255, "")
-        output = result.stdout.decode(errors="replace").strip()
+        lines = result.stdout.decode(errors="replace").strip().splitlines()
+        output = "\n".join(printable(line) for line in lines)
         return subprocess.CompletedProcess([], result.returncode, output)
+
+    def fetch(self, text: str, limit: int) -> bytes | None:
+        """What text prints, if it succeeds and that is no more than `limit` bytes."""
+        with subprocess.Popen(self.command(text), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+            assert process.stdout
+            data = process.stdout.read(limit + 1)
+            if len(data) > limit:
+                process.kill()
+        return None if process.returncode else data
 
 
 def script(name: str, *arguments: str) -> str:
     """The command for one of ci/hardware's scripts, in the bundle's busybox."""
     words = [f"{WORK}/bin/sh", f"{WORK}/hardware/{name}", *arguments]
     return f"PATH={WORK}/bin exec {shlex.join(words)}"
+
+
+def take(token: str) -> str:
+    """The shell text that takes a machine for the job of this name."""
+    parts = ((TOP / "ci/hardware" / name).read_text() for name in ("lib.sh", "take"))
+    return "\n".join([f"token={token}", *parts])
+
+
+def files_of(data: bytes) -> dict[str, bytes]:
+    """The regular files of a tar archive that a machine made, by name; nothing else in it counts.
+
+    Raises tarfile.TarError if it is none.
+    """
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {each.name: opened.read() for each in tar if each.isreg() and (opened := tar.extractfile(each))}
 
 
 def refused(asked: str) -> dict[str, str]:
@@ -161,9 +192,11 @@ def unknown_symbols(ktap: str) -> list[str]:
 def serial_init(init: str, tty: str) -> str:
     """ci/guest/init for a machine with one serial port, which has to reboot instead of powering off.
 
+    If the machine has a watchdog, it also reboots when the kernel stands still.
     Raises ValueError if ci/guest/init does not have the words that are replaced.
     """
-    wants = {"/dev/ttyS1": f"/dev/{tty}", "poweroff -f": "reboot -f"}
+    watchdog = "[ ! -c /dev/watchdog ] || watchdog -T 60 /dev/watchdog; stty -F"
+    wants = {"stty -F": watchdog, "/dev/ttyS1": f"/dev/{tty}", "poweroff -f": "reboot -f"}
     for old, new in wants.items():
         if old not in init:
             raise ValueError(f"ci/guest/init has no '{old}' any more")

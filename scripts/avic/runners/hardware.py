@@ -11,8 +11,9 @@
   VFIO=     a spare PCI device (0000:41:00.0), for the job to bind to vfio-pci
   KEXEC=    kernel parameters, among them console=TTY.  For a machine whose running
             kernel is not the modules' one: boots the bundle's own kernel and initramfs
-            from RAM, reads the results from the serial line, and reboots back
+            from RAM, reads the results from the serial line, and reboots back.  With HOST=
   SERIAL=   with KEXEC, a command that prints what comes on that line
+  POWER=    a command that power-cycles the machine; run once if it does not come back
   LEASE_SECONDS=   how long the machine goes on without a word from here (60)
   BOOT_SECONDS=    how long it may take to boot (900)
   SSH_CONFIG=      another configuration for ssh
@@ -33,8 +34,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,8 +54,16 @@ from avic.remote import JOB, WORK, Host
 LEASE_SECONDS = int(os.environ.get("LEASE_SECONDS") or 60)
 BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 900)
 KEXEC = os.environ.get("KEXEC") or ""
+POWER = os.environ.get("POWER") or ""
+# A kernel that stands still panics, and so reboots.
+PANICS = ["panic=10", "softlockup_panic=1", "hung_task_panic=1", "nmi_watchdog=panic"]
 # A lost connection may be a machine that reboots.
 LOST_SECONDS = LEASE_SECONDS + BOOT_SECONDS
+# To restore itself a machine needs no longer.
+STOP_SECONDS = 360
+# More than a machine's logs may have: `log_bytes` in ci/hardware/supervise, twice, and pstore.
+RESULT_BYTES = 64 << 20
+BOOT_ID = re.compile(r"(?m)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 # Memory for the biggest selftest, beside the bundle.
 TESTS_MIB = 1500
 
@@ -112,21 +123,30 @@ class Job:
 
     def __init__(self, host: Host, out: Path) -> None:
         self.host, self.out = host, out
-        self.boot = ""
+        self.boot = self.since = ""
+        self.token = uuid.uuid4().hex
         self.attend: subprocess.Popen[bytes] | None = None
-        self.beat = threading.Event()
+        # If it runs the bundle's kernel: seconds after which it reboots by itself.
+        self.away = 0
 
     def boot_id(self) -> str:
         """Which boot of the machine this is; '' if it can't be reached."""
-        return self.host.run("cat /proc/sys/kernel/random/boot_id", seconds=30).stdout
+        said = self.host.run("cat /proc/sys/kernel/random/boot_id", seconds=30).stdout
+        # A login may say more than that.
+        found: list[str] = BOOT_ID.findall(said)
+        return found[-1] if found else ""
+
+    def ours(self, text: str) -> str:
+        """Shell text that is carried out only while the machine has this job, and no later one."""
+        return f'[ "$(cat {JOB}/token 2>/dev/null)" = {self.token} ] && {{ {text}; }}'
 
     def take(self, data: bytes) -> None:
         """Get the machine, after the jobs before this one; exits if that is not possible."""
         waiting = False
         while True:
-            result = self.host.run((TOP / "ci/hardware/take").read_text(), data)
+            result = self.host.run(remote.take(self.token), data)
             if result.returncode == 0:
-                self.boot = result.stdout
+                *_, self.boot, self.since = result.stdout.splitlines()
                 return
             if result.returncode == 255:
                 fail(2, f"cannot reach {self.host}: see above; try ssh {self.host.name} true")
@@ -142,7 +162,7 @@ class Job:
         with (self.out / "ktap").open("ab") as log:
             offset = log.tell()
             self.attend = subprocess.Popen(
-                self.host.command(remote.script("attend", str(offset))),
+                self.host.command(remote.script("attend", self.token, str(offset))),
                 stdin=subprocess.PIPE,
                 stdout=log,
             )
@@ -180,24 +200,29 @@ class Job:
             fail(1, f"{self.host}: the bundle did not get there: see above")
 
     def state(self) -> str:
-        """'' if the machine can't be reached, else running, done or gone."""
-        text = f"""cat /proc/sys/kernel/random/boot_id
-            if [ -e {JOB}/done ]; then echo done; elif [ -e {JOB} ]; then echo running; else echo gone; fi"""
-        boot, _, state = self.host.run(text, seconds=30).stdout.partition("\n")
-        return state if boot == self.boot else "gone" if boot else ""
+        """'' if the machine can't be reached, else running, done, gone (rebooted) or taken (by another job)."""
+        here = self.ours(f"{{ [ ! -e {JOB}/done ] || echo done; }} && {{ [ -e {JOB}/done ] || echo running; }}")
+        text = f"cat /proc/sys/kernel/random/boot_id; {here} || echo taken"
+        said = self.host.run(text, seconds=30).stdout
+        if not (boot := BOOT_ID.findall(said)):
+            return ""
+        return said.splitlines()[-1] if boot[-1] == self.boot else "gone"
 
-    def follow(self) -> str:
-        """Wait for the end of the job; returns the machine's last state: done, gone or ''."""
-        seen = shown = time.monotonic()
+    def follow(self, limit: int) -> str:
+        """Wait for the end of the job, `limit` seconds at most.
+
+        Returns the machine's last state, '' if it can't be reached, running if time is up.
+        """
+        begin = seen = shown = time.monotonic()
         while True:
-            while self.attend and self.attend.poll() is None:
+            while time.monotonic() - begin < limit and self.attend and self.attend.poll() is None:
                 time.sleep(0.2)
                 if time.monotonic() - shown > 15:
                     shown = time.monotonic()
                     say(f"{self.host}: {Progress.of(ktap.read_text(self.out / 'ktap'))}")
                 seen = time.monotonic()
             state = self.state()
-            if state in ("done", "gone"):
+            if state in ("done", "gone", "taken") or state and time.monotonic() - begin > limit:
                 return state
             if state == "running":
                 self.live()
@@ -211,33 +236,56 @@ class Job:
 
     def fetch(self) -> None:
         """Fetch all that the job returned, then remove it from the machine."""
-        if not self.copy(JOB, "ktap console before after log done pstore"):
+        names = ["ktap", "console", "before", "after", "log", "done"]
+        files = self.files(self.ours(f"cd {JOB} && tar -c -f - $(ls -d {' '.join(names)} pstore 2>/dev/null)"))
+        if files is None or "done" not in files:
             fail(1, f"{self.host}: the results, in {JOB} there, can't be fetched: see above")
-        self.host.run(f"rm -r {JOB}")
+        for name in names:
+            if name in files:
+                (self.out / name).write_bytes(files[name])
+        self.keep_pstore(files)
+        self.host.run(self.ours(f"rm -r {JOB}"))
 
-    def copy(self, folder: str, names: str) -> bool:
-        """Fetch the files of these names that exist in a folder on the machine; False if none came."""
-        text = f"""cd {folder} && there=$(ls -d {names} 2>/dev/null)
-            [ -z "$there" ] || tar -c -f - $there"""
-        data = subprocess.run(self.host.command(text), stdout=subprocess.PIPE)
-        unpack = ["tar", "--extract", f"--directory={self.out}", "--no-same-owner", "--touch"]
-        if data.returncode or not data.stdout:
-            return False
-        return not subprocess.run(unpack, input=data.stdout).returncode
+    def last_words(self) -> None:
+        """Fetch what the kernel that crashed left behind since the job began; systemd may have moved it."""
+        self.keep_pstore(self.files(
+            f"since=$(mktemp) && touch -d @{self.since} $since && "
+            "tar -c -f - $(find /sys/fs/pstore /var/lib/systemd/pstore -type f -newer $since 2>/dev/null);"
+            " rm $since"
+        ) or {})  # fmt: skip
+
+    def files(self, text: str) -> dict[str, bytes] | None:
+        """The regular files of the tar archive that text prints; None if it prints none, or too much."""
+        data = self.host.fetch(text, RESULT_BYTES)
+        try:
+            return remote.files_of(data) if data else None
+        except tarfile.TarError:
+            return None
+
+    def keep_pstore(self, files: dict[str, bytes]) -> None:
+        """Keep the records among files, each under a name without folders."""
+        for name, data in files.items():
+            if "pstore/" in name:
+                (self.out / "pstore").mkdir(exist_ok=True)
+                (self.out / "pstore" / name.partition("pstore/")[2].replace("/", "-")).write_bytes(data)
 
     def stop(self, why: str) -> None:
         """End the job early: the machine restores itself, and the results so far are fetched."""
+        if self.away:
+            print(
+                f"hardware: {self.host} runs the bundle's kernel; it reboots into its own in"
+                f" {self.away} s at the latest", file=sys.stderr,
+            )  # fmt: skip
+            return
         say(f"{self.host}: ending the job, so that the machine is as it was")
-        self.host.run(f"[ ! -d {JOB} ] || echo {why} >{JOB}/stop", seconds=30)
-        for _ in range(120):
-            state = self.state()
-            if state in ("done", "gone"):
-                break
+        self.host.run(self.ours(f"echo {why} >{JOB}/stop"), seconds=30)
+        end = time.monotonic() + STOP_SECONDS
+        while (state := self.state()) in ("", "running") and time.monotonic() < end:
             time.sleep(1)
         if state == "done":
             self.fetch()
             say(f"{self.host}: {(self.out / 'done').read_text().strip()}")
-        elif state != "gone":
+        elif state not in ("gone", "taken"):
             print(f"hardware: {self.host} was not seen to be restored: look there", file=sys.stderr)
 
     def end_attend(self) -> None:
@@ -273,7 +321,8 @@ def on_running_kernel(job: Job, out: Path, root: Path) -> None:
     """The plan on the machine's own kernel."""
     say(f"{job.host}: sending the bundle")
     job.send(archive((root / "bundle", "bundle")))
-    state = job.follow()
+    limit = seconds_for(Plan.read((root / "bundle/plan").read_text()))
+    state = job.follow(limit)
     if state == "done":
         job.fetch()
         ending = (out / "done").read_text().strip()
@@ -281,12 +330,19 @@ def on_running_kernel(job: Job, out: Path, root: Path) -> None:
         if ending != "restored" and not Progress.of(ktap.read_text(out / "ktap")).bail:
             bail(out, f"error: {job.host} is not as it was before, reboot it: see {out}/log")
     elif state == "gone":
-        # The last lines of the kernel that crashed; systemd may have moved them.
-        job.copy("/sys/fs", "pstore")
-        job.copy("/var/lib/systemd", "pstore")
+        job.last_words()
         bail(out, f"panic: {job.host} rebooted (its last words, if any: {out}/pstore)")
+    elif state == "taken":
+        bail(out, f"error: {job.host} has the job no more: its results were not fetched in time")
     else:
-        bail(out, f"error: no connection to {job.host} for {LOST_SECONDS} s")
+        what = f"the job did not end in {limit} s" if state else f"no connection for {LOST_SECONDS} s"
+        bail(out, f"hang: {job.host}: {what}")
+        power_cycle(job)
+
+
+def seconds_for(plan: Plan) -> int:
+    """What a plan may take, with all that is around its tests."""
+    return plan.seconds * 3 // 2 + 600
 
 
 def pack_for_kexec(root: Path, guard: int) -> None:
@@ -329,7 +385,8 @@ def read_serial(job: Job, out: Path, plan: Plan) -> str:
 def boot_there(job: Job, out: Path, bundle: Path, root: Path) -> None:
     """The plan on the bundle's own kernel, booted instead of the machine's."""
     plan = Plan.read((bundle / "plan").read_text())
-    pack_for_kexec(root, guard=plan.seconds * 3 // 2 + 600)
+    limit = seconds_for(plan)
+    pack_for_kexec(root, guard=limit)
     with scratch("avic-hardware.") as boot, (out / "console").open("wb") as console:
         (boot / "bzImage").symlink_to((bundle / "bzImage").resolve())
         (boot / "initramfs").symlink_to(root.parent / "initramfs")
@@ -338,37 +395,52 @@ def boot_there(job: Job, out: Path, bundle: Path, root: Path) -> None:
         if job.host.run(text, archive((boot, "boot"))).returncode:
             fail(1, f"{job.host}: kernel and initramfs did not get there: see above")
         serial = subprocess.Popen(
-            os.environ["SERIAL"], shell=True, stdout=console, start_new_session=True
+            os.environ["SERIAL"], shell=True, stdin=subprocess.DEVNULL, stdout=console,
+            start_new_session=True,
         )
         try:
-            words = [*KEXEC.split(), "loglevel=1", "panic=10"]
+            words = [*KEXEC.split(), "loglevel=1", *PANICS]
             if device := os.environ.get("VFIO"):
                 words.append(f"VFIO_SELFTESTS_BDF={device}")  # init's environment
             say(f"{job.host}: booting the bundle's kernel: {' '.join(words)}")
             if job.host.run(remote.script("boot", *words)).returncode not in (0, 255):
                 fail(1, f"{job.host} does not boot another kernel: see above")
+            job.away = limit + BOOT_SECONDS
             what = read_serial(job, out, plan)
             if what:
                 bail(out, what)
-            back(job, out)
+            say(f"{job.host}: rebooting into its own system")
+            if not came_back(job) and not power_cycle(job):
+                bail(out, f"boot: {job.host} did not come back in {BOOT_SECONDS} s")
         finally:
             os.killpg(serial.pid, signal.SIGTERM)
             serial.wait()
 
 
-def back(job: Job, out: Path) -> None:
-    """Wait until the machine is in its own system again."""
-    say(f"{job.host}: rebooting into its own system")
+def came_back(job: Job) -> bool:
+    """Wait until the machine is in its own system again, in another boot than the job's."""
     begin = time.monotonic()
     while job.boot_id() in ("", job.boot):
         if time.monotonic() - begin > BOOT_SECONDS:
-            bail(out, f"boot: {job.host} did not come back in {BOOT_SECONDS} s: power-cycle it")
-            return
+            return False
         time.sleep(2)
+    return True
+
+
+def power_cycle(job: Job) -> bool:
+    """POWER=, if it is set; whether the machine is back then."""
+    if not POWER:
+        say(f"{job.host}: power-cycle it (POWER= would)")
+        return False
+    say(f"{job.host}: {POWER}")
+    power = subprocess.run(POWER, shell=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    return not power.returncode and came_back(job)
 
 
 def check_settings() -> None:
     """Exits if the variables do not go together."""
+    if KEXEC and not os.environ.get("HOST"):
+        fail(2, "KEXEC without HOST would reboot this very machine: set HOST to the one to test")
     if KEXEC and not re.search(r"console=\w+", KEXEC):
         fail(2, f"KEXEC={KEXEC} has no console=TTY: results come by the serial line")
     if KEXEC and not os.environ.get("SERIAL"):

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0
+"""ci/hardware on a machine of files: what a job does where a step of it hangs, fails or is killed.
+
+Each case has a /run, a /sys/module and processes of its own (unshare), and programs in
+place of rmmod and modprobe that do as the case says.  tests/pipeline_hardware.py has the
+same on a kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+
+from project import TOP
+from avic import remote
+
+JOB = Path("/run/avic")
+RULES = "splat: .*BUG"
+# A machine of files: $T/sys is its modules, $T/usr what it has in place of kmod.
+MACHINE = r"""
+set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+mount -t tmpfs ${RUN_SIZE:+-o size=$RUN_SIZE} tmpfs /run
+mount --bind "$T/module" /sys/module
+mount -t tmpfs tmpfs /sys/kernel/tracing
+mkdir /sys/kernel/tracing/instances
+: >/sys/kernel/tracing/kprobe_events
+mount --bind "$T/kmsg" /dev/kmsg
+mount --bind "$T/usr" /usr/local/sbin
+exec 8<>/dev/kmsg
+echo '6,1,0,-;Linux version toy' >&8
+echo '6,2,0,-;the name of the owner' >&8
+modprobe kvm_amd
+exec sh "$T/case"
+"""
+# What the machine's shell runs; the bundle's busybox prefers its own programs, but not to functions.
+PROGRAMS = {
+    "modprobe": r"""
+mkdir -p /sys/module/$1/parameters
+[ "$1" != kvm_amd ] || { mkdir -p /sys/module/kvm && echo Y >/sys/module/kvm_amd/parameters/avic; }""",
+}
+FUNCTIONS = r"""
+rmmod() {
+	if [ -e "$T/stuck" ] && [ -e "$(busybox cat "$T/stuck")" ]; then
+		mv "$T/stuck" "$T/used"
+		sleep 1000
+	fi
+	[ ! -e "$T/used" ] && [ -d "/sys/module/$1" ] && rm -r "/sys/module/$1"
+}
+insmod() { :; }
+# After the machine's own module is unloaded: the job's one comes.
+modinfo() { mkdir -p /sys/module/kvm; }
+cat() {
+	if [ $# = 0 ] && [ -e "$T/overrun" ]; then
+		rm "$T/overrun"
+		return 1
+	fi
+	busybox cat "$@"
+}
+"""
+TAKE = 'sh -c "$(cat "$T/take")" <"$T/archive"'
+# From taking the machine to the plan.
+BEGIN = f"""
+{TAKE}
+mkdir {JOB}/work/root && cp -r "$T/bundle" {JOB}/work/root/ && : >{JOB}/go
+until grep -q . {JOB}/ktap; do sleep 0.1; done
+"""
+# The driver lives.
+LEASE = f"(while sleep 1; do : >{JOB}/lease || exit; done 2>/dev/null) &\n"
+END = f"""
+until [ -e {JOB}/done ]; do sleep 0.1; done
+echo "done: $(cat {JOB}/done)"
+echo "mark: $(cat /run/avic.reboot 2>/dev/null)"
+for name in log ktap console; do sed "s/^/$name: /" {JOB}/$name; done
+ls /sys/module | sed 's/^/module: /'
+"""
+
+
+class Job(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="avic-job.", dir="/var/tmp"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        for name in ("module", "usr", "bin", "bundle", "want"):
+            (self.folder / name).mkdir()
+        shutil.copytree(TOP / "ci/hardware", self.folder / "hardware")
+        with (self.folder / "hardware/lib.sh").open("a") as lib:
+            lib.write(f"T={self.folder}\n{FUNCTIONS}")
+        # Nobody waits for a real machine here.
+        for path in (self.folder / "hardware").iterdir():
+            path.write_text(re.sub(r"within (30|60|120)\b", "within 15", path.read_text()))
+        os.mkfifo(self.folder / "kmsg")
+        shutil.copy("/bin/busybox", self.folder / "bin")
+        for name, text in PROGRAMS.items():
+            (self.folder / "usr" / name).write_text(f"#!/bin/sh\n{text}\n")
+            (self.folder / "usr" / name).chmod(0o755)
+        files = {
+            "lease": "20", "patience": "- 20\n", "taints": "", "splats": "BUG:\n", "allowed": "never\n",
+            "who": "a test", "token": "one",
+        }  # fmt: skip
+        for name, text in files.items():
+            (self.folder / "want" / name).write_text(text)
+
+    def archive(self) -> None:
+        with tarfile.open(self.folder / "archive", "w") as tar:
+            for name in ("hardware", "want", "bin"):
+                tar.add(self.folder / name, name)
+
+    def machine(self, case: str, plan: str = "echo '# plan done'", **env: str) -> str:
+        """Carry out a case: the machine's side, with run-plan as its plan; returns what it prints."""
+        (self.folder / "take").write_text(remote.take("one"))
+        (self.folder / "bundle/run-plan").write_text(plan + "\n")
+        (self.folder / "case").write_text(case)
+        self.archive()
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", MACHINE]
+        result = subprocess.run(
+            command, env=os.environ | {"T": str(self.folder)} | env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=200,
+        )  # fmt: skip
+        return result.stdout
+
+    def test_a_job(self) -> None:
+        said = self.machine(BEGIN + LEASE + END)
+        self.assertIn("done: restored\nmark: \n", said)
+        self.assertIn("module: kvm_amd", said)
+        self.assertIn("console: [    0.000000] Linux version toy", said)
+
+    def test_a_module_that_hangs_on_its_way_out(self) -> None:
+        """rmmod never returns: the job ends all the same, says so, and asks for a reboot."""
+        (self.folder / "stuck").write_text(f"{JOB}/unloaded")
+        said = self.machine(BEGIN + LEASE + END, "echo x; echo '# plan done'")
+        self.assertRegex(said, "done: not restored\nmark: no end in: unload\n(.*\n)*the machine is not as it was")
+        self.assertIn("log: kvm hangs on its way out", said)
+
+    def test_the_machines_own_module_hangs(self) -> None:
+        (self.folder / "stuck").write_text(f"{JOB}/changed")
+        case = BEGIN.replace("until grep", f"until [ -e {JOB}/done ] || grep") + LEASE + END
+        said = self.machine(case)
+        self.assertIn("mark: no end in: unload", said)
+        self.assertIn("Bail out! error: the machine's own kvm can't be unloaded", said)
+
+    def test_supervise_is_killed(self) -> None:
+        """Its parent restores; nothing of the job lives on."""
+        kill = "kill -KILL $(pgrep -f hardware/supervise)\n"
+        said = self.machine(BEGIN + LEASE + kill + END + "pgrep -f kmsg; pgrep -f run-plan", "echo x; sleep 100")
+        self.assertIn("done: restored", said)
+        self.assertIn("Bail out! error: supervise was killed", said)
+        self.assertTrue(said.endswith("module: kvm_amd\n"), said)
+
+    def test_the_whole_session_is_killed(self) -> None:
+        """The next job restores first, and is not kept from it by what the one before left behind."""
+        kill = "kill -KILL $(pgrep -f hardware/guard) $(pgrep -f hardware/supervise)\nsleep 1\n"
+        said = self.machine(BEGIN + kill + BEGIN + LEASE + END, "echo x; [ $(ls /tmp | wc -l) -gt 0 ] || sleep 5; echo '# plan done'")
+        self.assertIn("done: restored\nmark: \n", said)
+        self.assertNotRegex(said, "busy")
+
+    def test_two_drivers_at_one_leftover(self) -> None:
+        """One restores and gets the machine; the other one has to wait."""
+        kill = "kill -KILL $(pgrep -f hardware/guard) $(pgrep -f hardware/supervise)\nsleep 1\n"
+        two = f"({TAKE} >/run/a 2>&1; echo status $? >>/run/a) & {TAKE} >/run/b 2>&1; echo status $? >>/run/b; wait $!\n"
+        said = self.machine(BEGIN + kill + two + "cat /run/a /run/b; pgrep -f hardware/guard | wc -l", "echo x; sleep 100")
+        self.assertEqual(sorted(re.findall(r"status (\d+)", said)), ["0", "75"], said)
+        self.assertTrue(said.endswith("\n1\n"), said)
+
+    def test_a_number_that_is_used_again(self) -> None:
+        """A process with the PID of the dead supervisor does not keep the machine busy, and is not killed."""
+        again = "sleep 100 & other=$!\n" + f'sed -i "s/^[0-9]*/$other/" {JOB}/supervisor {JOB}/inside {JOB}/attend 2>/dev/null\n'
+        kill = "kill -KILL $(pgrep -f hardware/guard) $(pgrep -f hardware/supervise)\nsleep 1\n"
+        said = self.machine(BEGIN + kill + again + TAKE + "; echo status $?; kill -0 $other && echo lives", "echo x; sleep 3")
+        self.assertIn("status 0\nlives", said)
+
+    def test_the_kernels_log_runs_over(self) -> None:
+        """A read of /dev/kmsg fails once: a splat after that is found all the same."""
+        (self.folder / "overrun").touch()
+        later = "echo x; sleep 2; echo '4,3,1,-;BUG: late' >/dev/kmsg; sleep 100"
+        said = self.machine(BEGIN + LEASE + END, later)
+        self.assertIn("Bail out! splat: [    0.000001] BUG: late", said)
+
+    def test_what_the_kernel_said_before_is_not_taken_along(self) -> None:
+        said = self.machine(BEGIN + LEASE + END)
+        self.assertNotIn("owner", said)
+        self.assertIn("console: [    0.000000] Linux version toy", said)
+
+    def test_a_plan_that_prints_without_end(self) -> None:
+        case = BEGIN + LEASE + END.replace("log ktap console", "log") + f"tail -c 100 {JOB}/ktap"
+        said = self.machine(case, "yes", RUN_SIZE="60m")
+        self.assertIn("done: restored\nmark: \n", said)
+        self.assertIn("Bail out! error: ktap has 16000000 bytes, and is cut off", said)
+
+    def test_no_disk_is_written_to(self) -> None:
+        """Nothing outside of the job's own memory can be written to, and a core file never is."""
+        plan = f"ulimit -c; echo y >{self.folder}/written; echo '# plan done'"
+        said = self.machine(BEGIN + LEASE + END, plan)
+        self.assertFalse((self.folder / "written").exists())
+        self.assertRegex(said, r"(?m)^ktap: 0$")
+        self.assertIn("done: restored", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
