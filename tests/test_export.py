@@ -773,6 +773,7 @@ class Refused(Base):
         whole = self.state()
         for moment in moments:
             git(self.tree, "branch", "--quiet", "-D", "avic")
+            git(self.tree, "update-ref", "-d", "refs/avic/exported/avic")
             shutil.rmtree(self.cache / "export", ignore_errors=True)
             cut += self.interrupted("export b4", moment)
             if git(self.tree, "branch", "--list", "avic"):

@@ -529,10 +529,9 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
             kept = old.keep(target, branch) if old and only_there else ""
             force = "+" if args.replace else ""
             git(
-                target, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
-                str(aside), f"{force}refs/heads/{branch}:refs/heads/{branch}",
+                target, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--atomic", str(aside),
+                f"{force}refs/heads/{branch}:refs/heads/{branch}", f"+refs/heads/{branch}:{EXPORTED}{branch}",
             )  # fmt: skip
-            git(target, "update-ref", f"{EXPORTED}{branch}", f"refs/heads/{branch}")
             git(target, "config", f"branch.{branch}.b4-prep-cover-strategy", "commit")
     print(f"b4       {b4.version}")
     print(f"branch   {branch} in {target}, {len(commits)} patches on {base[:12]}")
