@@ -110,8 +110,13 @@ class Proofs(unittest.TestCase):
         """A fix at its level and the one before, a test at its own, what the base has at 0."""
         begin = {row.proof.id: (row.first, row.fails_before) for row in rows()}
         self.assertEqual(begin, {"F1": (1, True), "F2": (3, True), "T1": (4, False)})
-        begin = {row.proof.id: (row.first, row.fails_before) for row in rows(slugs=["fix-two"])}
-        self.assertEqual(begin, {"F1": (0, False), "F2": (1, True)})
+        begin = {row.proof.id: (row.first, row.fails_before) for row in rows(slugs=["fix-two", "selftest-a"])}
+        self.assertEqual(begin, {"F1": (0, False), "F2": (1, True), "T1": (2, False)})
+
+    def test_a_test_that_the_base_lacks(self) -> None:
+        """What the base has already isn't run without it; what the stack fixes needs it."""
+        self.assertEqual([row.proof.id for row in rows(slugs=["fix-two"])], ["F2"])
+        self.assertEqual([row.proof.id for row in rows(PROOFS.replace(" a_test", " v7.3/a_test"), ["fix-two"])], ["F1", "F2"])
 
     def test_levels_of_a_variant(self) -> None:
         """All levels, but for a variant only those around the change, and the whole stack."""

@@ -266,11 +266,14 @@ def choose(proofs: list[Proof], slugs: list[str]) -> list[Row]:
             fail(1, f"ci/proofs has nothing for {slug} of patches/{BASE}: add a line")
     rows = []
     alone = {proof.slug for proof in proofs if proof.test != "-"}
+    lacking = {proof.test for proof in proofs if proof.slug.startswith(SELFTEST) and proof.slug not in slugs}
     for proof in proofs:
         test = proof.slug.startswith(SELFTEST)
         if proof.test == "-" or (test and proof.slug not in slugs):
             continue
         here = [slug for slug in proof.slugs if slug in slugs]
+        if not here and not proof.home and proof.test in lacking:
+            continue
         at = [slugs.index(slug) + 1 for slug in here]
         begin = slugs.index(proof.needs) + 1 if proof.needs in slugs else 0
         before, first = (min(at) - 1, max(at)) if at else (begin, begin)
