@@ -14,7 +14,7 @@ from avic.base import Base
 from avic.cmd import evidence
 from avic.ktap import Result
 from avic.plan import Plan
-from avic.proof import MACHINE, oddities, parts_of, read_proofs
+from avic.proof import KERNELS, MACHINE, oddities, parts_of, read_proofs
 from avic.runners import emulator
 
 PROOFS = """\
@@ -70,7 +70,9 @@ class Proofs(unittest.TestCase):
     def test_kernels_of_variants(self) -> None:
         """A window is widened in the modules, or else in the kernel."""
         self.assertEqual(evidence.kernel_of(""), (["emulator"], ""))
-        self.assertEqual(evidence.kernel_of("kasan"), (["kasan"], ""))
+        for config in KERNELS:
+            self.assertEqual(evidence.kernel_of(config), ([config], ""))
+            self.assertTrue((TOP / f"configs/{config}.config").exists(), config)
         kernel, diff = evidence.kernel_of("notifier")
         self.assertEqual(kernel, ["emulator"])
         self.assertIn("mdelay", diff)
@@ -86,7 +88,7 @@ class Proofs(unittest.TestCase):
         for wrong in ("late", "late-entry+", "+late-entry", "control+status", "kasan+control", "late-entry+late-entry"):
             with self.assertRaisesRegex(ValueError, "no VARIANT"):
                 parts_of(wrong)
-        self.assertFalse({*oddities()} & {"kasan", *(path.stem for path in (TOP / "ci/races").iterdir())})
+        self.assertFalse({*oddities()} & {*KERNELS, *(path.stem for path in (TOP / "ci/races").iterdir())})
 
     def test_properties_of_oddities(self) -> None:
         """QEMU takes a property of the name, and a bare-metal test has it."""

@@ -38,7 +38,7 @@ from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, replaced, script, unwind_on_signals
-from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs, parts_of
+from avic.proof import KERNELS, RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.results import Case, Evidence, Seen, save
 
 SECONDS = {"": 120, "kasan": 600, "notifier": 300}  # for one case, by what is built
@@ -126,7 +126,7 @@ def changed(repo: Path, one: str, other: str) -> set[str]:
 
 def kernel_of(build: str) -> tuple[list[str], str]:
     """The arguments for Images.image(), and the patch for KVM's modules; build: see avic.proof.parts_of()."""
-    if build in ("", "kasan"):
+    if not build or build in KERNELS:
         return [build or "emulator"], ""
     diff = (RACES / f"{build}.patch").read_text()
     if all(map(OF_MODULES.match, re.findall(r"^\+\+\+ b/(.*)", diff, re.MULTILINE))):
