@@ -14,7 +14,7 @@ from avic.base import Base
 from avic.cmd import evidence
 from avic.ktap import Result
 from avic.plan import Plan
-from avic.proof import MACHINE, oddities, parts_of, read_proofs
+from avic.proof import KERNELS, MACHINE, oddities, parts_of, read_proofs
 from avic.runners import emulator
 
 PROOFS = """\
@@ -70,7 +70,9 @@ class Proofs(unittest.TestCase):
     def test_kernels_of_variants(self) -> None:
         """A window is widened in the modules, or else in the kernel."""
         self.assertEqual(evidence.kernel_of(""), (["emulator"], ""))
-        self.assertEqual(evidence.kernel_of("kasan"), (["kasan"], ""))
+        for config in KERNELS:
+            self.assertEqual(evidence.kernel_of(config), ([config], ""))
+            self.assertTrue((TOP / f"configs/{config}.config").exists(), config)
         kernel, diff = evidence.kernel_of("notifier")
         self.assertEqual(kernel, ["emulator"])
         self.assertIn("mdelay", diff)
@@ -86,7 +88,7 @@ class Proofs(unittest.TestCase):
         for wrong in ("late", "late-entry+", "+late-entry", "control+status", "kasan+control", "late-entry+late-entry"):
             with self.assertRaisesRegex(ValueError, "no VARIANT"):
                 parts_of(wrong)
-        self.assertFalse({*oddities()} & {"kasan", *(path.stem for path in (TOP / "ci/races").iterdir())})
+        self.assertFalse({*oddities()} & {*KERNELS, *(path.stem for path in (TOP / "ci/races").iterdir())})
 
     def test_properties_of_oddities(self) -> None:
         """QEMU takes a property of the name, and a bare-metal test has it."""
@@ -110,8 +112,13 @@ class Proofs(unittest.TestCase):
         """A fix at its level and the one before, a test at its own, what the base has at 0."""
         begin = {row.proof.id: (row.first, row.fails_before) for row in rows()}
         self.assertEqual(begin, {"F1": (1, True), "F2": (3, True), "T1": (4, False)})
-        begin = {row.proof.id: (row.first, row.fails_before) for row in rows(slugs=["fix-two"])}
-        self.assertEqual(begin, {"F1": (0, False), "F2": (1, True)})
+        begin = {row.proof.id: (row.first, row.fails_before) for row in rows(slugs=["fix-two", "selftest-a"])}
+        self.assertEqual(begin, {"F1": (0, False), "F2": (1, True), "T1": (2, False)})
+
+    def test_a_test_that_the_base_lacks(self) -> None:
+        """What the base has already isn't run without it; what the stack fixes needs it."""
+        self.assertEqual([row.proof.id for row in rows(slugs=["fix-two"])], ["F2"])
+        self.assertEqual([row.proof.id for row in rows(PROOFS.replace(" a_test", " v7.3/a_test"), ["fix-two"])], ["F1", "F2"])
 
     def test_levels_of_a_variant(self) -> None:
         """All levels, but for a variant only those around the change, and the whole stack."""

@@ -16,9 +16,10 @@ MACHINE = "avic x2avic"
 WITH_DEVICE = MACHINE + " iommu"
 RACES = TOP / "ci" / "races"
 ODDITIES = TOP / "ci" / "emulator" / "oddities"
+KERNELS = {"kasan", "lock-nesting"}  # of configs/: kernels that tell more
 FORM = (
     "SLUG TEST CASE [VARIANT] ## why"
-    "; a VARIANT is kasan, a patch of ci/races, a line of ci/emulator/oddities, or A+B of the last two"
+    "; a VARIANT is kasan, lock-nesting, a patch of ci/races, a line of ci/emulator/oddities, or A+B of the last two"
 )
 
 
@@ -29,14 +30,14 @@ def oddities() -> dict[str, list[str]]:
 
 
 def parts_of(variant: str) -> tuple[str, list[str]]:
-    """What kernel and modules are built for, '' or kasan or a patch of ci/races, and QEMU's options.
+    """What kernel and modules are built for, '' or one of KERNELS or a patch of ci/races, and QEMU's options.
 
     Raises ValueError for a variant that there is not.
     """
     words = variant.split("+") if variant else []
     builds = [word for word in words if word not in oddities()]
-    races = {path.stem for path in RACES.glob("*.patch")}
-    if len({*words}) < len(words) or not (builds in ([], ["kasan"]) or (len(builds) == 1 and races >= {*builds})):
+    known = KERNELS | {path.stem for path in RACES.glob("*.patch")}
+    if len({*words}) < len(words) or len(builds) > 1 or not known >= {*builds}:
         raise ValueError(f"no VARIANT {variant}")
     return "".join(builds), [option for word in words for option in oddities().get(word, [])]
 

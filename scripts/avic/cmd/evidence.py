@@ -37,8 +37,8 @@ from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, script, unwind_on_signals
+from avic.proof import KERNELS, RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.raw import printable
-from avic.proof import RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.results import Case, Evidence, Seen, save
 
 SECONDS = {"": 120, "kasan": 600, "notifier": 300}  # for one case, by what is built
@@ -126,7 +126,7 @@ def changed(repo: Path, one: str, other: str) -> set[str]:
 
 def kernel_of(build: str) -> tuple[list[str], str]:
     """The arguments for Images.image(), and the patch for KVM's modules; build: see avic.proof.parts_of()."""
-    if build in ("", "kasan"):
+    if not build or build in KERNELS:
         return [build or "emulator"], ""
     diff = (RACES / f"{build}.patch").read_text()
     if all(map(OF_MODULES.match, re.findall(r"^\+\+\+ b/(.*)", diff, re.MULTILINE))):
@@ -266,11 +266,14 @@ def choose(proofs: list[Proof], slugs: list[str]) -> list[Row]:
             fail(1, f"ci/proofs has nothing for {slug} of patches/{BASE}: add a line")
     rows = []
     alone = {proof.slug for proof in proofs if proof.test != "-"}
+    lacking = {proof.test for proof in proofs if proof.slug.startswith(SELFTEST) and proof.slug not in slugs}
     for proof in proofs:
         test = proof.slug.startswith(SELFTEST)
         if proof.test == "-" or (test and proof.slug not in slugs):
             continue
         here = [slug for slug in proof.slugs if slug in slugs]
+        if not here and not proof.home and proof.test in lacking:
+            continue
         at = [slugs.index(slug) + 1 for slug in here]
         begin = slugs.index(proof.needs) + 1 if proof.needs in slugs else 0
         before, first = (min(at) - 1, max(at)) if at else (begin, begin)
