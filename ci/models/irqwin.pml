@@ -303,6 +303,28 @@ inline cancel_irq_window()
 #endif
 }
 
+/* svm_update_irq_window() */
+inline update_irq_window()
+{
+	if
+#if defined(NO_irqwin_extint_only)
+	:: injectable && virq
+#elif defined(BREAK_irqwin_kept_without_window)
+	:: extint
+#else
+	:: extint && virq
+#endif
+	:: else ->
+#ifndef NO_irqwin_withdrawn
+		if
+		:: window && dm_wants -> FAIL(needless)
+		:: else
+		fi;
+#endif
+		cancel_irq_window()
+	fi
+}
+
 /* nested_svm_vmexit() */
 inline nested_vmexit()
 {
@@ -416,28 +438,12 @@ again:
 		:: else
 		fi;
 		check_and_inject_events();
-#ifdef FIX_request_anew
+#if !defined(NO_irqwin_userspace) && !defined(BREAK_irqwin_request_not_anew)
 		wants = dm_wants;
 #endif
 		if
-#if defined(NO_irqwin_extint_only)
-		:: !wants && !injectable ->
-#elif defined(FIX_window_armed)
-		:: !wants && !(extint && virq) && !busy ->
-#else
-		:: !wants && !extint ->
-#endif
-#ifndef NO_irqwin_withdrawn
-			if
-			:: window && dm_wants -> FAIL(needless)
-			:: else
-			fi;
-#endif
-			cancel_irq_window()
-		:: else
-		fi;
-		if
 		:: wants -> enable_irq_window()
+		:: !wants && !busy -> update_irq_window()
 		:: else
 		fi
 	:: else
