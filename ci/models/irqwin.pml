@@ -462,7 +462,8 @@ proctype vcpu(byte i)
 	bit halted = 0;
 	bit dead = 0;			/* waits for SIPI */
 	byte new;
-	bit fast, busy, fresh, wants;
+	bit fast, fresh, wants;
+	bit busy;			/* req_immediate_exit */
 	bit spins;			/* instead of halting */
 
 	if
@@ -498,7 +499,11 @@ again:
 #endif
 		if
 		:: wants -> enable_irq_window()
+#ifdef BREAK_irqwin_given_back_when_busy
+		:: !wants -> update_irq_window()
+#else
 		:: !wants && !busy -> update_irq_window()
+#endif
 		:: else
 		fi
 	:: else
