@@ -6,6 +6,9 @@
  * raise and withdraw interrupts, and toggle another inhibit. All of them do so a few times
  * only, so there is an end, at which AVIC has to be on again (monitor).
  *
+ * vCPU 0 can run L2, and CLGI and STGI, with vGIF or without. L1's own V_IRQ, vGIF for L2, SMM,
+ * exceptions, and KVM_GUESTDBG_BLOCKIRQ are left out.
+ *
  * A step that others can't tell from several is one. What runs with apicv_update_lock held
  * for read is a step, as nothing that it reads changes meanwhile.
  *
@@ -48,12 +51,15 @@
 #ifndef VMRUNS		/* by vCPU 0 */
 #define VMRUNS 0
 #endif
-#ifndef CLGIS		/* by vCPU 0, without vGIF */
+#ifndef CLGIS		/* by vCPU 0 */
 #define CLGIS 0
+#endif
+#ifndef VGIF		/* CLGI and STGI aren't intercepted */
+#define VGIF 0
 #endif
 
 /* What is wrong, for the checker's message. */
-mtype = { any, uncounted, underflow, stale_entry, lost, leak, flips, needless, counted_for_apic, stuck };
+mtype = { any, uncounted, underflow, stale_entry, lost, leak, flips, needless, counted_for_apic, spurious, stuck };
 #ifndef HALTS		/* 0: no vCPU halts; 1: each does when it can; 2: each may be of either kind */
 #define HALTS 2
 #endif
@@ -63,7 +69,7 @@ mtype = { any, uncounted, underflow, stale_entry, lost, leak, flips, needless, c
 #define checked(what) (ONLY == any || ONLY == what)
 #define FAIL(what) assert(!checked(what) || is_##what)
 hidden byte is_uncounted, is_underflow, is_stale_entry, is_lost, is_leak, is_flips, is_needless,
-	is_counted_for_apic, is_stuck;
+	is_counted_for_apic, is_spurious, is_stuck;
 
 /* kvm->arch.apicv_inhibit_reasons */
 #define IRQWIN	1
@@ -109,9 +115,13 @@ bit init_ipi[VCPUS];
 #define acknowledge	skip		/* an upcall's handler does */
 #endif
 #define dm_wants	(request && !extint && !dead)
-#define allowed		(iflag && gif && !dead)
+#define allowed		(gif && !dead && (nested && masking -> l1_iflag : iflag))
 #define interrupt	(extint || irr[i])
 #define injectable	(extint || (irr[i] && (nested || !avic_on[i])))
+/* svm_is_intercept(), of VINTR.  What L2 does can't open a window for L1 that has IRQs disabled. */
+#define intercepted	((vintr && !(nested && masking && !l1_iflag)) || (nested && traps))
+/* The CPU takes V_IRQ, which RFLAGS.IF of L2 masks, as KVM uses V_INTR_MASKING. */
+#define taken		(iflag && gif && (nested -> virq02 : virq && !avic_on[i]))
 #define runnable	(init_ipi[i] || nmi[i] || (allowed && interrupt))
 
 #if VCPUS == 3
@@ -228,7 +238,10 @@ inline update_apicv()
 			:: !avic_on[i] -> event[i] = 1
 			:: else ->
 #ifndef NO_irqwin_extint_only
+				vintr = 0;
+#ifndef BREAK_irqwin_virq_left
 				virq = 0
+#endif
 #else
 				skip
 #endif
@@ -238,11 +251,33 @@ inline update_apicv()
 	}
 }
 
+/* svm_set_vintr() */
+inline set_vintr()
+{
+	vintr = 1;
+	if
+	:: intercepted && nested -> virq02 = 1
+	:: intercepted && !nested -> virq = 1
+	:: else
+	fi
+}
+
+/* svm_clear_vintr() */
+inline clear_vintr()
+{
+	vintr = 0; virq02 = 0;
+#ifdef BREAK_virq_left_behind
+	virq = virq && nested
+#else
+	virq = 0
+#endif
+}
+
 /* svm_enable_irq_window() */
 inline enable_irq_window()
 {
 	if
-	:: gif ->
+	:: VGIF || gif ->
 		if
 #if defined(NO_irqwin_count)
 		:: !nested -> change_windows(1)
@@ -253,7 +288,7 @@ inline enable_irq_window()
 #endif
 		:: else
 		fi;
-		virq = 1
+		d_step { set_vintr() }
 	:: else
 	fi
 }
@@ -303,36 +338,71 @@ inline cancel_irq_window()
 #endif
 }
 
-/* nested_svm_vmexit() */
+/* svm_update_irq_window() */
+inline update_irq_window()
+{
+	if
+#if defined(NO_irqwin_extint_only)
+	:: injectable && vintr
+#elif defined(BREAK_irqwin_kept_without_window)
+	:: extint
+#elif defined(BREAK_irqwin_current_vmcb)
+	:: extint && intercepted
+#else
+	:: extint && vintr
+#endif
+	:: else ->
+#ifndef NO_irqwin_withdrawn
+		if
+		:: window && dm_wants -> FAIL(needless)
+		:: else
+		fi;
+#endif
+		cancel_irq_window()
+	fi
+}
+
+/* svm_set_gif() */
+inline set_gif(value)
+{
+	if
+	:: (value -> intercepted : !VGIF) -> clear_vintr()
+	:: else
+	fi;
+	gif = value;
+#if defined(NO_irqwin_withdrawn) || defined(BREAK_irqwin_kept_at_stgi)
+	event[i] = event[i] || (value && injectable)
+#else
+	event[i] = event[i] || (value && (window || injectable))
+#endif
+}
+
+/* nested_svm_vmexit(); it is kvm_set_rflags() that always raises KVM_REQ_EVENT. */
 inline nested_vmexit()
 {
-	d_step { nested = 0; halted = 0; gif = 0; virq = 0; iflag = 1; event[i] = 1 };
+	d_step {
+		nested = 0; virq02 = 0; halted = 0;
+		set_gif(0);
+		iflag = l1_iflag;
+#ifndef BREAK_no_event_at_nested_vmexit
+		event[i] = 1;
+#endif
+		intercepts = 0; masking = 0; traps = 0; l1_iflag = 0
+	};
 	if
 	:: reasons == 0 -> update_apicv()
 	:: else
 	fi
 }
 
-/* svm_set_gif(true) */
-inline stgi()
-{
-	atomic {
-		gif = 1; virq = 0;
-#if defined(NO_irqwin_withdrawn) || defined(BREAK_irqwin_kept_at_stgi)
-		event[i] = event[i] || injectable
-#else
-		event[i] = event[i] || window || injectable
-#endif
-	}
-}
-
 /* kvm_check_and_inject_events() */
 inline check_and_inject_events()
 {
-	busy = 0;
+	/* svm_check_nested_events() */
 	if
-	:: nested && intercepts && allowed && interrupt -> nested_vmexit()
-	:: else
+	:: nested && allowed && interrupt && (injected || vmrun) -> busy = 1
+	:: nested && allowed && interrupt && intercepts && !(injected || vmrun) -> busy = 0; nested_vmexit()
+	:: else -> busy = 0
 	fi;
 	fresh = !injected;
 	if
@@ -340,9 +410,10 @@ inline check_and_inject_events()
 	:: else
 	fi;
 	if
-	:: injectable ->
+	:: busy -> event[i] = 1
+	:: !busy && injectable ->
 		if
-		:: !fresh || (allowed && nested && intercepts) -> busy = 1; event[i] = 1
+		:: !fresh || (allowed && nested && (intercepts || vmrun)) -> busy = 1; event[i] = 1
 		:: else ->
 			if
 			:: allowed ->
@@ -375,9 +446,15 @@ proctype vcpu(byte i)
 	bit window = 0;			/* avic_irq_window */
 	bit iflag = (i >= MASKED);	/* RFLAGS.IF */
 	bit gif = 1;
-	bit virq = 0;			/* V_IRQ, and the intercept of VINTR */
+	bit vintr = 0;			/* vmcb01's intercept of VINTR */
+	bit virq = 0;			/* vmcb01's V_IRQ */
 	bit nested = 0;			/* is_guest_mode() */
-	bit intercepts = 0;		/* L1 intercepts interrupts */
+	bit vmrun = 0;			/* nested_run_pending */
+	bit intercepts = 0;		/* L1 intercepts interrupts ... */
+	bit traps = 0;			/* ... and VINTR ... */
+	bit masking = 0;		/* ... and uses V_INTR_MASKING */
+	bit l1_iflag = 0;		/* L1's RFLAGS.IF, while L2 runs */
+	bit virq02 = 0;			/* vmcb02's V_IRQ, if it is KVM's */
 	bit injected = 0;		/* to be delivered at VM-Enter */
 	bit handler = 0;		/* the guest is in an interrupt's handler */
 	bit vector = 0;			/* pending_external_vector */
@@ -385,7 +462,8 @@ proctype vcpu(byte i)
 	bit halted = 0;
 	bit dead = 0;			/* waits for SIPI */
 	byte new;
-	bit fast, busy, fresh, wants;
+	bit fast, fresh, wants;
+	bit busy;			/* req_immediate_exit */
 	bit spins;			/* instead of halting */
 
 	if
@@ -416,28 +494,16 @@ again:
 		:: else
 		fi;
 		check_and_inject_events();
-#ifdef FIX_request_anew
+#if !defined(NO_irqwin_userspace) && !defined(BREAK_irqwin_request_not_anew)
 		wants = dm_wants;
 #endif
 		if
-#if defined(NO_irqwin_extint_only)
-		:: !wants && !injectable ->
-#elif defined(FIX_window_armed)
-		:: !wants && !(extint && virq) && !busy ->
-#else
-		:: !wants && !extint ->
-#endif
-#ifndef NO_irqwin_withdrawn
-			if
-			:: window && dm_wants -> FAIL(needless)
-			:: else
-			fi;
-#endif
-			cancel_irq_window()
-		:: else
-		fi;
-		if
 		:: wants -> enable_irq_window()
+#ifdef BREAK_irqwin_given_back_when_busy
+		:: !wants -> update_irq_window()
+#else
+		:: !wants && !busy -> update_irq_window()
+#endif
 		:: else
 		fi
 	:: else
@@ -452,6 +518,12 @@ again:
 		:: avic_on[i] != (reasons == 0 && !nested) -> FAIL(stale_entry)
 		:: else
 		fi;
+		/* The guest must not see V_IRQ: its vector is a dummy. */
+		if
+		:: (nested -> virq02 : virq && !avic_on[i]) && !intercepted -> FAIL(spurious)
+		:: else
+		fi;
+		vmrun = 0;
 		if
 		:: injected -> injected = 0; iflag = 0; handler = 1
 		:: else
@@ -462,9 +534,9 @@ guest:
 	if
 	:: atomic { update[i] || event[i] -> running[i] = 0; goto again }
 	:: atomic { handler -> upcall = (i == 0 -> 0 : upcall); handler = 0; iflag = 1; goto guest }
-	:: atomic { !handler && allowed && virq && !avic_on[i] -> running[i] = 0 };
+	:: atomic { !handler && taken && !traps -> running[i] = 0 };
 		/* interrupt_window_interception() */
-		d_step { event[i] = 1; virq = 0 };
+		d_step { event[i] = 1; clear_vintr() };
 #ifdef NO_irqwin_count
 		set_or_clear(IRQWIN, 0);
 #endif
@@ -472,25 +544,44 @@ guest:
 	:: atomic { !handler && allowed && avic_on[i] && irr[i] ->
 		irr[i] = 0; iflag = 0; handler = 1; goto guest }
 	:: atomic { !handler && !iflag -> iflag = 1; goto guest }
-	:: atomic { !handler && allowed && !virq && clis -> clis--; iflag = 0; goto guest }
+	:: atomic { !handler && iflag && !taken && clis -> clis--; iflag = 0; goto guest }
 	:: atomic { !spins && !handler && !(allowed && interrupt) -> running[i] = 0; halted = 1; goto again }
 	:: atomic { visits -> visits--; running[i] = 0; goto userspace }
 	:: atomic { !handler && vmruns && !nested ->
-		vmruns--; caused(2); running[i] = 0; nested = 1; update[i] = update[i] || avic_on[i];
+		vmruns--; caused((VGIF -> 0 : 2)); running[i] = 0;
+		nested = 1; vmrun = 1; l1_iflag = iflag; update[i] = update[i] || avic_on[i];
 		if
 		:: intercepts = 1
 		:: intercepts = 0
-		:: intercepts = 0; iflag = 0
+		fi;
+		if
+		:: traps = 1
+		:: traps = 0
+		fi;
+		if
+		:: masking = 1
+		:: masking = 0
+		fi;
+		if
+		:: iflag = 1
+		:: iflag = 0
 		fi };
-		stgi();
+		d_step { set_gif(1) };
 		goto again
 	:: atomic { nested && !handler -> running[i] = 0 };
 		nested_vmexit();
 		goto again
-	:: atomic { !handler && clgis && gif && !nested -> clgis--; running[i] = 0; gif = 0; virq = 0; goto again }
-	:: atomic { !handler && !gif -> running[i] = 0 };
-		stgi();
+#if VGIF
+	:: atomic { !handler && clgis && gif && !nested -> clgis--; gif = 0; goto guest }
+	:: atomic { !handler && !gif -> gif = 1; goto guest }
+#else
+	:: atomic { !handler && clgis && gif && !nested -> clgis--; running[i] = 0 };
+		d_step { set_gif(0) };
 		goto again
+	:: atomic { !handler && !gif -> running[i] = 0 };
+		d_step { set_gif(1) };
+		goto again
+#endif
 	:: timeout -> goto quiet
 	fi;
 
@@ -522,7 +613,7 @@ reset:	/* svm_vcpu_reset(): LVT0 is masked, until SIPI at least */
 #endif
 	atomic {
 		init_ipi[i] = 0; nmi[i] = 0; irr[i] = 0; event[i] = 1; dead = 1; iflag = 0; gif = 1;
-		virq = 0; injected = 0; nested = 0; halted = 0;
+		vintr = 0; virq = 0; injected = 0; halted = 0;
 		goto block
 	};
 

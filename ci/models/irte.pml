@@ -37,6 +37,8 @@ bit ir_list_lock = 0;
 bit entry_lock = 0;		/* ir_data->lock */
 byte cfg_vector = 1;		/* irq_cfg, of the host */
 byte cfg_cpu = 1;
+byte copy_vector = 1;		/* ir_data->cfg, what amd_ir_update_irte() was last given */
+byte copy_cpu = 1;
 byte oldest = 1;		/* host's vector that is not freed yet */
 byte newest = 1;
 
@@ -88,23 +90,18 @@ inline deactivate()
 	if
 	:: guest_mode ->
 		guest_mode = 0;
-#ifdef FIX_host_destination
-		vector = host_vector;
-		cpu = host_cpu;
-#else
+#if defined(NO_irte_lock) || defined(BREAK_cfg_not_copied)
 		vector = cfg_vector;
 		cpu = cfg_cpu;
+#else
+		vector = copy_vector;
+		cpu = copy_cpu;
 #endif
 		write_entry()
 	:: else
 	fi;
 	unlock_entry
 }
-
-#ifdef FIX_host_destination
-byte host_vector = 1;		/* as amd_ir_update_irte() was last told */
-byte host_cpu = 1;
-#endif
 
 /* amd_ir_set_affinity() */
 proctype host()
@@ -120,12 +117,16 @@ proctype host()
 		cfg_cpu = newest;
 		/* amd_ir_update_irte() */
 		lock_entry;
-#ifdef FIX_host_destination
-		host_vector = cfg_vector;
-		host_cpu = cfg_cpu;
+#ifndef BREAK_cfg_not_copied_in_guest_mode
+		copy_vector = cfg_vector;
+		copy_cpu = cfg_cpu;
 #endif
 		if
 		:: !guest_mode ->
+#ifdef BREAK_cfg_not_copied_in_guest_mode
+			copy_vector = cfg_vector;
+			copy_cpu = cfg_cpu;
+#endif
 			vector = cfg_vector;
 			cpu = cfg_cpu;
 			write_entry()
