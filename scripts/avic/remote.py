@@ -14,7 +14,7 @@ from pathlib import Path
 from avic.base import Base
 from avic.ktap import REFUSED, SplatRules
 from avic.paths import TOP
-from avic.plan import Plan, listed
+from avic.plan import MODELS, Plan, listed
 from avic.raw import printable
 
 VERMAGIC = re.compile(rb"vermagic=([^\0]*)")
@@ -147,11 +147,11 @@ def patterns(rules: SplatRules) -> dict[str, str]:
 def lanes_for(base: Base, flags: list[str], device: bool = False) -> list[str]:
     """A base's lanes of ci/run/lanes for a CPU with these flags.
 
-    Of the flags that any lane names, the CPU has to have exactly the lane's.  zen4 is
-    none: a CPU with x2AVIC is a Zen 4 or later.
+    Of the flags that any lane names, the CPU has to have exactly the lane's; its model
+    does not matter.
     device: whether there is a device to assign; then lanes with an IOMMU are included.
     """
-    lanes = {lane.name: set(features.split(",")) - {"zen4"} for features, lane in listed(base)}
+    lanes = {lane.name: set(features.split(",")) - set(MODELS) for features, lane in listed(base)}
     cpu = set().union(*lanes.values()) & set(flags)
     return [
         name for name, words in lanes.items() if words == cpu or device and words == cpu | {"iommu"}

@@ -6,7 +6,7 @@
   QEMU=    another qemu-system-x86_64 than the one that ci/emulator/build prints
   CPU=     another CPU; by default EPYC,+svm,+npt and the features that the plan
            names.  Its word "iommu" stands for an IOMMU and a network card to assign,
-           and "zen4" for EPYC-Genoa in EPYC's place
+           and "zen3" or "zen4" for EPYC-Milan or EPYC-Genoa in EPYC's place
   BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine);
                   three times that if the plan has options for QEMU
   GRACE_SECONDS=  how long the guest may take to end a test that timed out (60)
@@ -27,15 +27,12 @@ from pathlib import Path
 
 from avic import ktap, plan as plans
 from avic.paths import TOP
-from avic.plan import Plan
+from avic.plan import MODELS, Plan
 from avic.process import unwind_on_signals
 from avic.raw import printable
 
 BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 120)
 GRACE_SECONDS = int(os.environ.get("GRACE_SECONDS") or plans.GRACE_SECONDS)
-
-# Words of the plan's machine line that are CPU models; without one it is EPYC, a Zen 1.
-MODELS = {"zen4": "EPYC-Genoa"}
 
 # Words that are not CPU features, and QEMU's options for them.
 DEVICES = {
