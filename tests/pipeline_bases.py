@@ -82,11 +82,15 @@ class Stack(unittest.TestCase):
                     subprocess.check_output(["git", "-C", self.repo, "show", f"stack:{name}"], text=True),
                 )
 
+    def files(self) -> dict[Path, bytes]:
+        """What patches/<base> has, the small form as well."""
+        return {path: path.read_bytes() for path in self.base.folder.rglob("*") if path.is_file()}
+
     def test_refresh_changes_nothing(self) -> None:
-        before = {path.name: path.read_bytes() for path in self.base.folder.iterdir()}
+        before = self.files()
         out = sh(TOP / "scripts/refresh", BASE=self.base.name)
         self.assertEqual(out, f"{len(self.patches)} patches in patches/{self.base}")
-        self.assertEqual({path.name: path.read_bytes() for path in self.base.folder.iterdir()}, before)
+        self.assertEqual(self.files(), before)
 
     def test_each_difference_from_the_next_base_has_its_reason(self) -> None:
         source_of(self.base, "compare", self.newer)
