@@ -12,8 +12,6 @@ from avic.tables import entries
 # Extra time, beside 1.5 times a test's own, to end the test and report it: a test that
 # ran for minutes may leave many processes and VMs behind that have to end.
 GRACE_SECONDS = 60
-# Words of a machine that are CPU models, and QEMU's names for them; without one it is a Zen 1.
-MODELS = {"zen3": "EPYC-Milan", "zen4": "EPYC-Genoa"}
 
 
 @dataclass
@@ -52,7 +50,7 @@ def listed(base: Base) -> Iterator[tuple[str, Lane]]:
 class Plan:
     """What one boot of a machine does.
 
-    machine: the CPU's features, its model (MODELS), and `iommu`.  qemu: more options for QEMU, on the emulated one.
+    machine: the CPU's features, its model, and `iommu`.  qemu: more options for QEMU, on the emulated one.
     """
 
     machine: list[str]

@@ -14,8 +14,9 @@ from pathlib import Path
 from avic.base import Base
 from avic.ktap import REFUSED, SplatRules
 from avic.paths import TOP
-from avic.plan import MODELS, Plan, listed
+from avic.plan import Plan, listed
 from avic.raw import printable
+from avic.runners.emulator import MODELS
 
 VERMAGIC = re.compile(rb"vermagic=([^\0]*)")
 JOB = "/run/avic"
