@@ -18,6 +18,9 @@ from toy import Toy, edit, git
 
 from avic.base import Base
 
+# Bytes in what is fetched that do not compress away.  What cuts a download short goes by it.
+NOISE = 1 << 20
+
 
 class FetchTree(Toy):
     def test_clean_tree(self) -> None:
@@ -52,7 +55,7 @@ class Fetched(Toy):
     def setUp(self) -> None:
         super().setUp()
         # Something that takes a moment to unpack and does not compress away.
-        noise = random.Random(1).randbytes(1 << 20)
+        noise = random.Random(1).randbytes(NOISE)
         (self.tree / "noise").write_bytes(noise)
 
     def check(self, folder: str, version: str) -> None:
@@ -60,7 +63,7 @@ class Fetched(Toy):
         self.assertEqual(repo.name, version)
         self.assertEqual(git(repo, "log", "--format=%s", "base"), f"{self.name} {version}")
         self.assertEqual(git(repo, "status", "--porcelain"), "")
-        self.assertEqual((repo / "noise").stat().st_size, 1 << 20)
+        self.assertEqual((repo / "noise").stat().st_size, NOISE)
 
     def nothing_half_written(self) -> None:
         for repo in self.cache.glob("base/toy/[0-9]*"):
@@ -211,11 +214,11 @@ class FetchDebian(Fetched):
         self.nothing_half_written()
 
     def test_broken_download_resumes(self) -> None:
-        self.mirror.cuts = [1 << 18] * 3  # apt itself tries three times
+        self.mirror.cuts = [NOISE // 4] * 3  # apt itself tries three times
         self.refused("fetch", 1, "failed: run again, it resumes")
         self.nothing_half_written()
         self.check(self.script("fetch").stdout, "1.0-1")
-        self.assertEqual(self.mirror.ranges[-1:], [f"bytes={3 << 18}-"])
+        self.assertEqual(self.mirror.ranges[-1:], [f"bytes={3 * (NOISE // 4)}-"])
 
     def test_truncated_tarball(self) -> None:
         (self.tree / "linux-source-toy.tar.xz").write_bytes(b"\xfd7zXZ\0 and no more")
@@ -445,7 +448,7 @@ class FetchKernelOrg(Fetched):
 
     def test_tarball_is_not_what_was_signed(self) -> None:
         tar = self.org.folder / "linux-1.0.1.tar"
-        (self.tree / "noise").write_bytes(b"x" * (1 << 20))
+        (self.tree / "noise").write_bytes(b"x" * NOISE)
         signature = Path(f"{tar}.sign").read_bytes()
         for suffix in (".sign", ".xz"):
             Path(f"{tar}{suffix}").unlink()
@@ -463,7 +466,7 @@ class FetchKernelOrg(Fetched):
     def test_tarball_that_ends_early(self) -> None:
         """The list knows better; and the list is not needed to know."""
         tarball = self.org.folder / "linux-1.0.1.tar.xz"
-        tarball.write_bytes(tarball.read_bytes()[: 1 << 20])
+        tarball.write_bytes(tarball.read_bytes()[: NOISE // 4])
         self.refused("fetch", 1, "download of ", "linux-1.0.1.tar.xz")
         self.nothing_half_written()
         self.org.publish()
@@ -476,7 +479,7 @@ class FetchKernelOrg(Fetched):
         self.nothing_half_written()
 
     def test_broken_download_resumes(self) -> None:
-        self.org.cuts = [1 << 18] * 4
+        self.org.cuts = [NOISE // 4] * 4
         self.refused("fetch", 1, "run again, it resumes")
         self.nothing_half_written()
         self.check(self.script("fetch").stdout, "1.0.1")
