@@ -21,6 +21,16 @@ mirrors() {
 		sort --unique
 }
 
+# What the machine's own settings must not change: lists are signed, and nothing else is run.
+# Whether a list may have expired is left to them, as frozen mirrors are in use; it is said.
+apt_trust='Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+APT::Get::AllowUnauthenticated "false";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;'
+
 # What kinds of packages the private apt root knows: deb, deb-src.
 apt_types=(deb)
 
@@ -29,13 +39,14 @@ open_downloads() {
 	apt_root=$AVIC_CACHE/$1
 	alone "$apt_root" "downloads into $apt_root"
 	mkdir -p "$apt_root/lists/partial" "$apt_root/cache/archives/partial"
+	printf '%s\n' "$apt_trust" >"$apt_root/apt.conf"
 }
 
 # open_apt NAME SUITE...: make the private apt root NAME, with these suites, and
 # read their lists.  A suite that the machine itself does not use comes from a mirror
 # that it does use: security suites from the security mirror, others from the main one.
 open_apt() {
-	local suite uri type found
+	local suite uri type found valid
 	[[ -r $keyring ]] ||
 		fail 2 "no keyring $keyring, to check Debian's signature by: scripts/setup installs it, or give AVIC_KEYRING="
 	open_downloads "apt/$1"
@@ -54,6 +65,9 @@ open_apt() {
 	done >"$apt_root/sources.list"
 	[[ -s $apt_root/sources.list ]] ||
 		fail 2 "no Debian mirror in this machine's apt configuration: add one, or give TREE="
+	eval "$(apt-config shell valid Acquire::Check-Valid-Until/b)"
+	[[ ${valid:-true} == true ]] ||
+		say "lists may have expired, and be old: this machine's apt has Acquire::Check-Valid-Until off"
 	logged "$apt_root/update.log" private_apt apt-get update --error-on=any ||
 		broke "reading Debian's package lists (log: $apt_root/update.log)" \
 			"check the network and run again, or give TREE="
@@ -63,6 +77,7 @@ private_apt() {
 	local cmd=$1
 	shift
 	"$cmd" \
+		--config-file="$apt_root/apt.conf" \
 		--option Dir::Etc::SourceList="$apt_root/sources.list" \
 		--option Dir::Etc::SourceParts=/dev/null \
 		--option Dir::State::Lists="$apt_root/lists" \

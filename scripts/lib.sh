@@ -51,11 +51,26 @@ callers_git() (
 cache_place() {
 	[[ -n ${HOME:-} ]] || HOME=$(getent passwd "$(id --user)" | cut --delimiter=: --fields=6) || true
 	if [[ -z ${AVIC_CACHE:-} ]]; then
-		[[ -n ${XDG_CACHE_HOME:-} || -d $HOME ]] || fail 2 "no home folder: set HOME, or AVIC_CACHE"
+		if [[ -z ${XDG_CACHE_HOME:-} ]]; then
+			[[ -d $HOME ]] || fail 2 "no home folder: set HOME, or AVIC_CACHE"
+			# sudo may keep the caller's HOME: root's files there would stop that user's next run.
+			[[ $(id --user) -ne 0 || -O $HOME ]] ||
+				fail 2 "HOME=$HOME belongs to another user than root: run this as that user, or set AVIC_CACHE"
+		fi
 		AVIC_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/avic
 	fi
 	[[ $AVIC_CACHE == /* ]] || AVIC_CACHE=$PWD/$AVIC_CACHE
 	export AVIC_CACHE HOME
+}
+
+# stand: fills `its_base` and `its_tree` if one stands in a tree of the cache, as avic/base.py does.
+stand() {
+	local here
+	here=$(pwd -P)/
+	its_base='' its_tree=''
+	# shellcheck disable=SC2034 # scripts/fetch reads it
+	[[ $here != "$(realpath --canonicalize-missing "$AVIC_CACHE")"/base/*/*/ ]] ||
+		IFS=/ read -r its_base its_tree _ <<<"${here#"$(realpath "$AVIC_CACHE")"/base/}"
 }
 
 # read_options ARGUMENT...: --help prints the script's head; --name VALUE, or --name for
@@ -100,7 +115,11 @@ say() {
 
 # fail STATUS MESSAGE: 1 is a failed check, 2 is wrong use or a missing tool.
 fail() {
-	printf '%s: %s\n' "$verb" "$2" >&2
+	local form='%s: %s\n'
+	# As avic/process.py does.
+	[[ ! -t 2 || -n ${NO_COLOR:-} ]] || form='\e[31m%s: %s\e[m\n'
+	# shellcheck disable=SC2059
+	printf "$form" "$verb" "$2" >&2
 	exit "$1"
 }
 
@@ -155,6 +174,11 @@ fragments() {
 		fragments "$name"
 	done < <(sed --quiet 's/^# On top of: *//p' "$top/configs/$1.config")
 	printf '%s\n' "$top/configs/$1.config"
+}
+
+# base_names: of all bases, the oldest kernel's first.
+base_names() {
+	(cd "$top/patches" && printf '%s\n' */base) | sed 's,/base$,,' | sort --version-sort
 }
 
 need_base() {
@@ -236,9 +260,10 @@ verb=$(basename "$0")
 make_known
 read_options "$@"
 set -- "${arguments[@]}"
-BASE=${BASE:-v6.12}
+cache_place
+stand
+BASE=${BASE:-${its_base:-v6.12}}
 patches=$top/patches/$BASE
 base_file=$patches/base
-cache_place
 JOBS=${JOBS:-$(nproc)}
 V=${V:-}

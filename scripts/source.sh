@@ -14,6 +14,8 @@ read_source() {
 	package=$(base_field Package)
 	source=$(base_field Source)
 	range=$(base_field Range)
+	[[ -n $package$source ]] ||
+		fail 2 "$base_file names no Package and no Source: add one, or give TREE=, a git tree of it"
 	[[ $range =~ ^([0-9.]*\*|[0-9]+\.[0-9]+(\.[0-9]+)?-)$ ]] ||
 		fail 1 "$base_file: Range is '$range': want 6.18.*, 6.18.39- or 6.18-"
 }
@@ -48,13 +50,25 @@ open_source() {
 	fi
 }
 
-# newest: the newest version within the range, nothing if there is none.
-newest() {
+# versions: those within the range, the newest last.
+versions() {
 	if [[ -n $package ]]; then
 		package_versions "$package"
 	else
 		releases | cut --delimiter=' ' --fields=1
-	fi | within "$range" | sort --version-sort --unique | tail --lines=1
+	fi | within "$range" | sort --version-sort --unique
+}
+
+# newest: the newest version within the range, nothing if there is none.
+newest() {
+	versions | tail --lines=1
+}
+
+# keep_newest VERSION: that the base's newest is this one today, for the report.
+keep_newest() {
+	mkdir -p "$AVIC_CACHE/newest"
+	printf '%s %s\n' "$1" "$(date +%F)" >"$AVIC_CACHE/newest/.$BASE.$$"
+	mv "$AVIC_CACHE/newest/.$BASE.$$" "$AVIC_CACHE/newest/$BASE"
 }
 
 # get_tarball VERSION FOLDER: fills `tarball`, perhaps with a file in the folder, and
@@ -113,8 +127,33 @@ get_release() {
 # check_signature KEY: the key signed the unpacked tarball, as kernel.org has it.
 check_signature() {
 	local why status=0
-	why=$(python3 "$top/scripts/signature" "$1" "$tarball") || status=$?
+	why=$("$top/scripts/signature" "$1" "$tarball") || status=$?
 	# Only what is known to be wrong is removed.
 	[[ $status -ne 1 || -z $why ]] || rm --force -- "$tarball" "$tarball.sign"
 	[[ $status -eq 0 ]] || fail 1 "${tarball##*/} ${why:-could not be checked: see above}"
+}
+
+# as_committed REPO: files there are what its commits have, byte for byte, and so is what is unpacked
+# of it, whatever the tree's attributes say to git: quilt and patch do not know these.
+as_committed() {
+	mkdir -p "$1/.git/info"
+	echo '* -text -ident -filter -working-tree-encoding -export-ignore -export-subst' >"$1/.git/info/attributes"
+}
+
+# commit_base REPO NAME: make a git tree of unpacked source; branch base is its one commit.
+commit_base() {
+	local repo=$1 name=$2
+	# With Debian's own lines git would take no new file of the user's.
+	[[ ! -f $repo/.gitignore ]] ||
+		sed --in-place '\|^/\*$|d; \|^!/debian/$|d' "$repo/.gitignore"
+	git -C "$repo" init --quiet --initial-branch=base
+	as_committed "$repo"
+	git -C "$repo" config core.looseCompression 1
+	git -C "$repo" config gc.auto 0
+	git -C "$repo" add --all --force .
+	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
+		git -C "$repo" \
+		-c user.name=base \
+		-c user.email=base@localhost \
+		commit --quiet --message="$name"
 }

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from avic import raw
 from avic.process import held_back, say
 
 # lib.sh's new_aside makes such folders, too, and removes them by the same lock.
@@ -135,5 +136,5 @@ def write(path: Path, text: str) -> None:
     """Write a file in one step: who reads it meanwhile has the old one, or the new one."""
     with aside(path.parent) as place:
         new = place / path.name
-        new.write_text(text)
+        raw.write(new, text)
         new.replace(path)

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from avic import raw
 from avic.patch import Patch, read_patch, slug_in
-from avic.paths import TOP
+from avic.paths import CACHE, TOP
 from avic.process import fail, script
 from avic.series import SeriesFile, read_series
 
@@ -59,7 +61,7 @@ class Base:
     def fields(self) -> dict[str, list[str]]:
         """The fields of its file; a field may occur more than once."""
         found: dict[str, list[str]] = {}
-        for line in (self.folder / "base").read_text().splitlines():
+        for line in raw.read(self.folder / "base").split("\n"):
             name, colon, value = line.partition(":")
             if colon and not line.startswith("#"):
                 found.setdefault(name, []).append(value.strip())
@@ -119,11 +121,21 @@ class Base:
     def tree(self, verb: str, tree: str = "") -> Path:
         """The git tree that scripts/fetch or scripts/apply makes for it; exits as they do.
 
-        tree: a user's own kernel tree for it; TREE= is only for the base that the user asks for.
+        tree: a user's own kernel tree for it, OTHER_TREE=; TREE= is only for the base that the user asks for.
         """
         own = os.environ.get("TREE", "") if self.name == BASE.name else ""
-        return Path(script(TOP / "scripts" / verb, env=os.environ | {"BASE": self.name, "TREE": tree or own}))
+        name = "OTHER_TREE" if tree else os.environ.get("TREE_NAME", "TREE")
+        env = os.environ | {"BASE": self.name, "TREE": tree or own}
+        return Path(script(TOP / "scripts" / verb, f"--tree-name={name}", env=env))
+
+
+def default() -> str:
+    """The name of the base when BASE= gives none: that of the cache's tree in which one stands, as scripts/lib.sh has it."""
+    with contextlib.suppress(OSError, ValueError):
+        name, _, *_ = Path.cwd().relative_to((CACHE / "base").resolve()).parts
+        return name
+    return "v6.12"
 
 
 # The one that the user asks for.
-BASE = Base(TOP / "patches" / (os.environ.get("BASE") or "v6.12"))
+BASE = Base(TOP / "patches" / (os.environ.get("BASE") or default()))

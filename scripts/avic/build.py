@@ -21,7 +21,7 @@ from pathlib import Path
 from avic.aside import replaced
 from avic.base import Base
 from avic.paths import CACHE, TOP
-from avic.process import fail, held_back, say
+from avic.process import fail, held_back, say, scratch
 from avic.tree import git, locked, rev
 
 # Variables of ours that make and the kernel would take for theirs.
@@ -29,14 +29,18 @@ NOT_OURS = ("BASE", "TREE", "V")
 # What no kernel object depends on.
 APART = ("tools", "Documentation")
 SHOWN = 15  # lines of a log that are shown after a failure
-# What make gave up on in a build of the selftests.
-GAVE_UP = re.compile(r"^make.*\*\*\* \[.*/\.?selftests-[^/]*/(\S*)\] Error ", re.MULTILINE)
 
 
-def environment() -> dict[str, str]:
+def gave_up(log: str, out: Path) -> list[str]:
+    """The files of a folder that make could not make, by its log."""
+    return re.findall(rf"^make.*\*\*\* \[(?:.*: )?{re.escape(str(out))}/(\S*)\] Error ", log, re.MULTILINE)
+
+
+@contextmanager
+def environment() -> Iterator[dict[str, str]]:
     """The environment of every make here: time and place of a build do not change its result."""
     ours = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
-    return ours | {
+    ours |= {
         "CCACHE_DIR": os.environ.get("CCACHE_DIR") or str(CACHE / "ccache"),
         "CCACHE_MAXSIZE": os.environ.get("CCACHE_MAXSIZE") or "5G",
         # Without a preprocessor run of its own; headers by content, not by time.
@@ -48,6 +52,9 @@ def environment() -> dict[str, str]:
         # What make says is read.
         "LC_ALL": "C",
     }
+    # gcc leaves a temporary file behind if a signal comes as it makes one.
+    with scratch("avic-make.") as temporary:
+        yield ours | {"TMPDIR": str(temporary)}
 
 
 def through_ccache(compiler: str = "gcc") -> str:
@@ -64,9 +71,9 @@ def run_make(log: Path, *command: str | Path) -> bool:
     """Run a make with its output in a log, shown as well if V=1 asks for it; whether it succeeded."""
     log.parent.mkdir(parents=True, exist_ok=True)
     show = bool(os.environ.get("V"))
-    with log.open("wb") as output:
+    with log.open("wb") as output, environment() as env:
         process = subprocess.Popen(
-            command, env=environment(), stdin=subprocess.DEVNULL,
+            command, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if show else output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
@@ -311,7 +318,7 @@ class Images:
                     "--keep-going", "ARCH=x86_64", f"CC={gcc}", f"OUTPUT={new}", f"INSTALL_HDR_PATH={headers}/usr",
                     f"KHDR_INCLUDES=-isystem {headers}/usr/include", "USERLDFLAGS=-static",
                 )  # fmt: skip
-                if not complete and (names := self.not_built(log)):
+                if not complete and (names := self.not_built(log, new)):
                     show_end(log)
                     fail(1, f"building the selftests of {level} failed: {names} (log: {log})")
                 for path in [path for path in new.rglob("*") if path.is_file()]:
@@ -324,7 +331,7 @@ class Images:
                 shutil.rmtree(headers, ignore_errors=True)
         return done
 
-    def not_built(self, log: Path) -> str:
-        """What make gave up on, but for the selftests that the base itself has broken (No-build)."""
-        failed = set(GAVE_UP.findall(log.read_text(errors="replace"))) or {"all"}
+    def not_built(self, log: Path, out: Path) -> str:
+        """What make gave up on in `out`, but for the selftests that the base itself has broken (No-build)."""
+        failed = set(gave_up(log.read_text(errors="replace"), out)) or {"all"}
         return " ".join(sorted(failed - set(self.base.why("No-build"))))

@@ -20,6 +20,23 @@ from avic.process import fail
 GUEST = TOP / "ci" / "guest"
 
 
+def compile_program(source: Path, target: Path) -> None:
+    """A C file as a program that needs no library; exits if it does not compile."""
+    if subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Werror", "-o", target, source]).returncode:
+        fail(1, f"{source.relative_to(TOP)} does not compile: see above")
+
+
+def with_posted_irq(image: Path, folder: Path) -> Path:
+    """Make a folder that is an image like this one, with tests/guest/posted_irq.c among its selftests."""
+    folder.mkdir(parents=True)
+    for path in image.iterdir():
+        if path.name != "selftests":
+            (folder / path.name).symlink_to(path)
+    shutil.copytree(image / "selftests", folder / "selftests", copy_function=os.symlink)
+    compile_program(TOP / "tests/guest/posted_irq.c", folder / "selftests/posted_irq")
+    return folder
+
+
 def pack_initramfs(root: Path, target: Path) -> None:
     """A folder as an initramfs; the same content gives the same file, whoever made it and when."""
     for path in [root, *root.rglob("*")]:
@@ -46,12 +63,31 @@ def copy_modules(image: Path, level: str, into: Path) -> None:
 def copy_tests(image: Path, plan: Plan, bundle: Path) -> None:
     """The programs of a plan's tests."""
     for program in sorted({test.command[0] for test in plan.tests}):
-        if program == "../l2/run":
-            shutil.copytree(image / "l2", bundle / "l2", symlinks=True)
+        # Guests of the guest have a folder of their own in the image.
+        if program.startswith("../"):
+            folder = program.split("/")[1]
+            shutil.copytree(image / folder, bundle / folder, symlinks=True)
             continue
         target = bundle / "tests" / program
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(image / "selftests" / program, target)
+
+
+def fill(root: Path, image: Path, plan: Plan) -> None:
+    """Make a root folder with busybox and /bundle, for a plan and an image as make_bundle() takes them; no init."""
+    busybox = shutil.which("busybox")
+    if not busybox:
+        fail(2, "no busybox: apt-get install busybox-static")
+    for name in ("bin", "dev", "proc", "sys", "bundle/tests"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(busybox, root / "bin/busybox")
+    (root / "bin/sh").symlink_to("busybox")
+    for name in ("run-plan", "reload"):
+        shutil.copy(GUEST / name, root / "bundle")
+    (root / "bundle/plan").write_text(plan.text())
+    for level in sorted({lane.level for lane in plan.lanes}):
+        copy_modules(image, level, root / "bundle/modules" / level)
+    copy_tests(image, plan, root / "bundle")
 
 
 def make_bundle(image: Path, plan: Plan, out: Path) -> None:
@@ -60,22 +96,10 @@ def make_bundle(image: Path, plan: Plan, out: Path) -> None:
     image: a folder of Images.image(), or one like it that has modules/LEVEL/ for each level
     of the plan's lanes.
     """
-    busybox = shutil.which("busybox")
-    if not busybox:
-        fail(2, "no busybox: apt-get install busybox-static")
     with replaced(out) as new:
         root = new / "root"
-        for name in ("bin", "dev", "proc", "sys", "bundle/tests"):
-            (root / name).mkdir(parents=True)
-        shutil.copy(busybox, root / "bin/busybox")
-        (root / "bin/sh").symlink_to("busybox")
+        fill(root, image, plan)
         shutil.copy(GUEST / "init", root)
-        for name in ("run-plan", "reload"):
-            shutil.copy(GUEST / name, root / "bundle")
-        (root / "bundle/plan").write_text(plan.text())
-        for level in sorted({lane.level for lane in plan.lanes}):
-            copy_modules(image, level, root / "bundle/modules" / level)
-        copy_tests(image, plan, root / "bundle")
         shutil.copy(image / "bzImage", new)
         (new / "plan").write_text(plan.text())
         pack_initramfs(root, new / "initramfs")

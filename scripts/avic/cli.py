@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 import ast
+import errno
 import importlib
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 
-from avic.environment import speak_utf8
+from avic.process import fail
 
+# What to do where the machine does not let us.
+ADVICE = {
+    errno.EACCES: "get the right to it, or take a clone and a cache of your own",
+    errno.EPERM: "get the right to it, or take a clone and a cache of your own",
+    errno.EROFS: "make it writable, or take a clone and a cache of your own",
+    errno.ENOSPC: "make room and run again",
+    errno.EDQUOT: "make room and run again",
+    errno.ENOENT: "bring it back; a tool that is missing, scripts/setup installs",
+}
 # `BASE=v6.12` in a docstring is a variable, and the option --base VALUE; one with =1 is a flag.
 VARIABLE = re.compile(r"(?<![\w-])([A-Z][A-Z_]*)=(1\b)?")
 
@@ -62,17 +71,44 @@ def options(verb: str, doc: str, arguments: list[str]) -> list[str]:
 def main(module: str) -> None:
     """Carry out a verb of avic/, e.g. "cmd.check", and exit.
 
+    What the machine refuses, as a disk that is full, and a text in another encoding are told in one
+    line; with V=1 where in the code, too.
+    """
+    try:
+        status = run(module)
+        sys.stdout.flush()
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, BrokenPipeError) and not reader_is_there():
+            sys.exit(1)
+        if os.environ.get("V"):
+            raise
+        what, number = (f"{error.strerror}: '{error.filename}'", error.errno) if isinstance(error, OSError) else (error, 0)
+        fail(1, f"{what}: {ADVICE.get(number or 0, 'V=1 shows where that was')}")
+    sys.exit(status)
+
+
+def reader_is_there() -> bool:
+    """Whether somebody reads what is printed; else, as head does when it has seen enough, nothing is printed any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+def run(module: str) -> int | None:
+    """Carry out a verb; returns its exit status.
+
     --help prints its docstring.  A verb that takes arguments names them in its first
     line.  An option that its docstring does not name is wrong use: exit status 2.
     """
-    speak_utf8()
     verb = module.rpartition(".")[2]
     doc = documented(module)
     usage, *_ = doc.split(":", 1)
     if {"-h", "--help"} & set(sys.argv[1:]):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         print(doc)
-        sys.exit(0)
+        return 0
     left = options(verb, doc, sys.argv[1:])
     for word in left:
         if word.startswith("-") and f"{word.partition('=')[0]}" not in doc:
@@ -80,4 +116,5 @@ def main(module: str) -> None:
         if not word.startswith("-") and " " not in usage.strip():
             refuse(verb, f"takes no argument '{word}'")
     sys.argv[1:] = left
-    sys.exit(importlib.import_module(f"avic.{module}").main())
+    status: int | None = importlib.import_module(f"avic.{module}").main()
+    return status

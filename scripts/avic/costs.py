@@ -121,8 +121,9 @@ class Policy:
 
     def limit(self, test: str, count: str) -> Limit | None:
         """The first limit that matches a test's count; None if the count is not judged."""
+        names = (test, Path(test).name)
         for each in self.limits:
-            if fnmatch.fnmatch(Path(test).name, each.test) and fnmatch.fnmatch(count, each.count):
+            if any(fnmatch.fnmatch(name, each.test) for name in names) and fnmatch.fnmatch(count, each.count):
                 return each
         return None
 
@@ -141,6 +142,21 @@ def runs_of(results: list[Result], again: list[Result]) -> dict[tuple[str, str],
     for result in [*results, *again]:
         if result.status == "pass":
             found.setdefault((result.lane, result.name.partition("@")[0]), []).append(result.counts)
+    return found
+
+
+def totals(policy: Policy, before: list[Result], after: list[Result]) -> dict[str, dict[str, tuple[int, int]]]:
+    """What the judge looks at: COUNT of a limit line -> lane -> its sum on base and stack, over tests that pass on both."""
+    old, new = runs_of(before, []), runs_of(after, [])
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for lane, test in old.keys() & new.keys():
+        first, then = old[lane, test][0], new[lane, test][0]
+        for count in first.keys() | then.keys():
+            limit = policy.limit(test, count)
+            if limit and limit.factor < float("inf"):
+                lanes = found.setdefault(limit.count, {})
+                base, stack = lanes.get(lane, (0, 0))
+                lanes[lane] = base + first.get(count, 0), stack + then.get(count, 0)
     return found
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent.parent
@@ -43,9 +42,3 @@ def callers_git() -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     kept = {name.removeprefix(CALLERS): value for name, value in ours.items() if name.startswith(CALLERS)}
     return ours | kept
-
-
-def speak_utf8() -> None:
-    """Start this program anew if its caller's locale has another encoding: files here are in UTF-8."""
-    if sys.getfilesystemencoding() != "utf-8" or os.environ.pop("PYTHONIOENCODING", ""):
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])

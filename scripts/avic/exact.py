@@ -5,20 +5,23 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from avic import raw
 from avic.aside import aside
 from avic.paths import TOP
-from avic.patch import Hunk, Patch
-from avic.process import fail
+from avic.patch import HUNK, Hunk, Patch
+from avic.process import fail, in_progress
 from avic.tree import git, locked, rev
 
 WORKTREES = "avic.worktrees.lock"
+PRESENT = "its change is in this base already"
 
 
 def nearest(hunk: Hunk, lines: list[str]) -> int:
@@ -139,7 +142,7 @@ class Aside:
         if not result.returncode:
             return self.by_patch(patch)
         if not git(self.tree, "apply", "--cached", "--reverse", "--check", stdin=patch.raw, check=False).returncode:
-            return "its change is in this base already", ""
+            return PRESENT, ""
         where, context = explain(patch, self.tree)
         return where, context or result.stderr
 
@@ -154,9 +157,18 @@ class Aside:
         self.laid_out -= set(patch.files)
 
 
+def prune(repo: Path) -> None:
+    """Forget worktrees that are gone, those as well that a killed git has left half made: it keeps them, and adds no other then."""
+    for entry in (repo / ".git/worktrees").glob("*"):
+        lock, folder = (raw.read(entry / name).strip() if (entry / name).exists() else "" for name in ("locked", "gitdir"))
+        if lock == "initializing" and not (folder and Path(folder).exists()):
+            shutil.rmtree(entry)
+    git(repo, "worktree", "prune")
+
+
 @contextmanager
-def tree_aside(repo: Path) -> Iterator[Aside]:
-    """An Aside at the base.  Its worktree has an index and no files: git am checks out what it touches."""
+def tree_aside(repo: Path, at: str = "base") -> Iterator[Aside]:
+    """An Aside at a commit.  Its worktree has an index and no files: git am checks out what it touches."""
     try:
         # Beside repo: git in another container takes a worktree that it can't see for one that is gone.
         with aside(repo.parent) as place:
@@ -164,42 +176,99 @@ def tree_aside(repo: Path) -> Iterator[Aside]:
             plain.mkdir()
             # Git prunes a worktree that is just being added.
             with locked(repo, WORKTREES):
-                git(repo, "worktree", "prune")
-                git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), "base")
+                prune(repo)
+                git(repo, "worktree", "add", "--no-checkout", "--detach", str(tree), at)
             git(tree, "read-tree", "HEAD")
             yield Aside(tree, plain)
     finally:
         with locked(repo, WORKTREES):
-            git(repo, "worktree", "prune")
+            prune(repo)
 
 
-def apply_all(repo: Path, patches: list[Patch]) -> tuple[list[str], str, str]:
-    """Commit a series on the base, as far as it applies; repo's branches and files stay as they are.
+@dataclass
+class Applied:
+    """How far a series applies."""
 
-    Returns the commits, and for the patch behind them what Aside.add() says.
+    commits: list[tuple[str, Patch]] = field(default_factory=list)
+    present: list[Patch] = field(default_factory=list)  # left out, as the tree has their changes
+    left: list[Patch] = field(default_factory=list)  # the one that does not apply, and those behind it
+    where: str = ""  # of that one, as Aside.add() says it
+    context: str = ""
+
+
+def apply_all(repo: Path, patches: list[Patch], at: str = "base", leave_out: bool = False) -> Applied:
+    """Commit a series on a commit, as far as it applies; repo's branches and files stay as they are.
+
+    leave_out: go on behind a patch whose change the tree has.
     """
-    commits: list[str] = []
-    with tree_aside(repo) as aside:
-        for patch in patches:
+    done = Applied()
+    with tree_aside(repo, at) as aside:
+        for number, patch in enumerate(in_progress(patches, "patches applied")):
+            head = aside.head
             where, context = aside.add(patch)
-            if where:
-                return commits, where, context
-            commits.append(aside.head)
-    return commits, "", ""
+            if not where:
+                done.commits.append((aside.head, patch))
+            elif leave_out and where == PRESENT:
+                aside.take_back(patch, head)
+                done.present.append(patch)
+            else:
+                done.left, done.where, done.context = patches[number:], where, context
+                break
+    return done
 
 
-def does_not_apply(patch: Patch, where: str, context: str, advice: str) -> NoReturn:
-    """Exit with 1: where a patch does not apply, and what to do."""
-    fail(1, f"{patch.path.relative_to(TOP)} does not apply: {where}; {advice}", context)
+def does_not_apply(done: Applied, advice: str) -> NoReturn:
+    """Exit with 1: where a series does not apply, and what to do."""
+    fail(1, f"{done.left[0].path.relative_to(TOP)} does not apply: {done.where}; {advice}", done.context)
 
 
-def commit_all(repo: Path, patches: list[Patch], advice: str = "") -> list[str]:
+def stop_there(repo: Path, done: Applied, patches: list[Patch], go_on: str) -> NoReturn:
+    """Leave git am at the patch that does not apply, and exit with 1.
+
+    patches: what git am gets, that patch first.  go_on: what to do once it is through.
+    """
+    names = (str(each.path) for each in patches)
+    stands = git(repo, "-c", "core.hooksPath=/dev/null", "am", "--quiet", "--reject", *names, check=False).returncode
+    to_do = "git am stands at it: bring in what is in *.rej, git add, git am --continue"
+    if not stands:
+        to_do = "git am has put it there as well: look at what it made of it, git commit --amend"
+    does_not_apply(done, f"those before it are on branch stack in {repo}, and {to_do}{go_on}")
+
+
+def spans(repo: Path, commit: str) -> list[str]:
+    """What a commit changes and the lines around that, in its files as they were: options of git log."""
+    found, name = [], ""
+    for line in git(repo, "show", "--format=", "--no-renames", "--unified=3", commit).stdout.split("\n"):
+        if line.startswith("diff --git "):
+            name = line.rpartition(" b/")[2]
+        elif (match := HUNK.match(line)) and match[2] != "0":
+            found.append(f"-L{match[1]},+{match[2] or 1}:{name}")
+    return found
+
+
+def rests_on(repo: Path, patches: list[Patch], patch: Patch) -> list[str]:
+    """The slugs of those patches of a series that one of it needs below it, because they made the lines that it fits to.
+
+    Empty where the series does not apply as far as that.
+    """
+    number = patches.index(patch)
+    done = apply_all(repo, patches[: number + 1])
+    commits = [commit for commit, _ in done.commits]
+    wanted = set() if done.left else {number}
+    for at in range(number, 0, -1):
+        # One at a time: git breaks off at some sets of them.
+        for span in spans(repo, commits[at]) if at in wanted else []:
+            made = git(repo, "log", "--no-patch", "--format=%H", span, f"base..{commits[at - 1]}").stdout.split()
+            wanted |= {commits.index(commit) for commit in made}
+    return [patches[at].slug for at in sorted(wanted - {number})]
+
+
+def commit_all(repo: Path, patches: list[Patch], advice: Callable[[Patch], str] = lambda patch: "") -> list[str]:
     """Commit a series on the base, and return its commits; exits with 1 where a patch does not apply.
 
-    advice: what to do then.
+    advice: what to do about that patch; where it says nothing, the stack is to be rebased.
     """
-    commits, where, context = apply_all(repo, patches)
-    if where:
-        advice = advice or f"rebase branch stack in {repo} and run scripts/refresh"
-        does_not_apply(patches[len(commits)], where, context, advice)
-    return commits
+    done = apply_all(repo, patches)
+    if done.left:
+        does_not_apply(done, advice(done.left[0]) or f"rebase branch stack in {repo} and run scripts/refresh")
+    return [commit for commit, _ in done.commits]

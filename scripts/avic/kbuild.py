@@ -67,6 +67,13 @@ class Tools:
                 os.killpg(process.pid, signal.SIGTERM)
 
 
+def lacks(config: str, made: Path) -> str:
+    """The option that a configuration is about, if the .config that was made of it does not have it."""
+    wanted = re.findall(r"^# Where the base has: *(\S+)", fragments(config)[-1].read_text(), re.M)
+    have = "\n" + made.read_text()
+    return next((name for name in wanted if f"\n{name}=" not in have), "")
+
+
 class Build:
     """A build folder, and what make has said about each object in it."""
 
@@ -85,12 +92,10 @@ class Build:
     def run(self, log: Path, command: list[str]) -> int:
         """Run a command with its output in a log; returns its exit status."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as output:
+        with log.open("w") as output, environment() as env:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
-            status, _, _ = Tools.run(
-                command, env=environment(), stdout=output, stderr=subprocess.STDOUT
-            )
+            status, _, _ = Tools.run(command, env=env, stdout=output, stderr=subprocess.STDOUT)
         return status
 
     def configure(self, config: str) -> None:
@@ -114,9 +119,7 @@ class Build:
 
     def lacks(self, config: str) -> str:
         """The option that a configuration is about, if this base does not have it."""
-        wanted = re.findall(r"^# Where the base has: *(\S+)", fragments(config)[-1].read_text(), re.M)
-        have = "\n" + (self.out / ".config").read_text()
-        return next((name for name in wanted if f"\n{name}=" not in have), "")
+        return lacks(config, self.out / ".config")
 
     def known(self) -> dict[str, list[dict[str, str]]]:
         """What has been said about each object that was built here, as JSON has it."""

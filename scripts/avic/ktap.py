@@ -45,6 +45,7 @@ class Result:
     log: list[str] = field(default_factory=list)
     kernel: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)  # see ci/guest/run-plan
+    failing: list[str] = field(default_factory=list)  # its cases that fail, of a test that names them (kut.settle)
 
     @property
     def avic(self) -> dict[str, int]:

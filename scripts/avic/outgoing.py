@@ -6,19 +6,25 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avic.base import BASE
+from avic import raw
+from avic.base import BASE, Base
+from avic.changelog import tests_only
+from avic.changes import read_changes
 from avic.environment import callers_git
 from avic.paths import TOP
-from avic.patch import Patch
+from avic.patch import Patch, is_open
 from avic.process import fail
 from avic.series import Section
 from avic.tree import git, rev
 from avic.upstream import Person, Upstream, read_ledger
 
+# A numbered line of a cover letter, and those that go on from it.
+ITEM = re.compile(r"^ ?(\d+)\. +(\S.*(?:\n {4}.*)*)", re.MULTILINE)
 RELEASES = TOP / "releases"
 # Tags that say what a person did: only that person may give them.
 GIVEN = re.compile(r"^((?:Signed-off|Reviewed|Tested|Acked|Co-developed)-by):\s*(.*)$", re.MULTILINE | re.I)
@@ -36,6 +42,8 @@ def identity(tree: Path | None) -> Person:
     if said.returncode or not match:
         fail(2, "no git identity: run git config --global user.name NAME, and user.email")
         raise AssertionError
+    if is_open(match[1]):
+        fail(2, f"git am reads beyond the '(' or '\"' without its end in your user.name '{match[1]}': correct it")
     return Person(match[1], match[2])
 
 
@@ -79,17 +87,66 @@ class Cover:
     body: str
 
 
-def read_cover(section: Section | None = None) -> Cover:
+def cover_name(section: Section | None) -> str:
+    """The file of a stack's cover letter, or of a section's."""
+    return f"cover.{section.name}" if section else "cover"
+
+
+def read_cover(section: Section | None = None, base: Base = BASE) -> Cover:
     """patches/<base>/cover, or that of a section, cover.SECTION: the subject, an empty line, the text."""
-    path = BASE.folder / (f"cover.{section.name}" if section else "cover")
+    path = base.folder / cover_name(section)
     shown = path.relative_to(TOP)
     if not path.is_file():
         fail(2, f"no cover letter: write {shown}, its subject in the first line, then an empty one")
-    text = path.read_text()
+    text = raw.read(path)
     subject, _, body = text.partition("\n\n")
     if not body.strip() or "\n" in subject or not text.isascii():
         fail(1, f"{shown} is no cover letter: want a subject line, an empty line and text, in ASCII")
     return Cover(subject.strip(), body.strip() + "\n")
+
+
+def need_fitting(cover: Cover, name: str, base: Base, patches: list[Patch]) -> None:
+    """Exit with 1 where a letter numbers other fixes than there are, or in another order.
+
+    name: its file.  patches: what it is the letter of, the base's stack or a section.
+    The order is that of the base's field Cover, as nothing else can tell what a number is about.
+    """
+    numbers = [int(number) for number, _ in ITEM.findall(cover.body)]
+    if not numbers:
+        return
+    shown = base.folder.relative_to(TOP)
+    fixes = [patch.slug for patch in base.patches if not tests_only(patch)]
+    named = " ".join(base.fields.get("Cover", [])).split()
+    if named != fixes:
+        at = next((n for n, pair in enumerate(zip(named, fixes)) if pair[0] != pair[1]), min(len(named), len(fixes)))
+        has, wants = (each[at] if at < len(each) else "nothing" for each in (named, fixes))
+        fail(1, f"{shown}/base, Cover: number {at + 1} is {wants} in the stack, and {has} there: correct {shown}/{name}, then Cover")
+    there = sum(not tests_only(patch) for patch in patches)
+    if numbers != list(range(1, there + 1)):
+        fail(1, f"{shown}/{name} numbers {' '.join(map(str, numbers))}, and its fixes are 1 to {there}: correct it")
+
+
+def letter_of_some(cover: Cover, patches: list[Patch], stack: list[Patch]) -> Cover:
+    """The cover letter of some patches of a stack: each by its subject and number, with what is said of it.
+
+    That is what the stack's letter says, if it numbers its fixes, or patches/changes.
+    """
+    fixes = [patch.slug for patch in stack if not tests_only(patch)]
+    said = dict(zip(fixes, (text for _, text in ITEM.findall(cover.body))))
+    head = f'{len(patches)} of the {len(stack)} patches of the series "{cover.subject}", by their numbers there:'
+    lines = textwrap.wrap(head, width=72)
+    for patch in patches:
+        text = said.get(patch.slug) or in_a_line(patch.slug)
+        lines += ["", f"{stack.index(patch) + 1:2}. {patch.subject}", "", f"    {text}"]
+    return replace(cover, body="\n".join(lines) + "\n")
+
+
+def in_a_line(slug: str) -> str:
+    """What patches/changes says of a change, wrapped and indented but for its first line; exits with 1 if it has none."""
+    for change in read_changes()[0]:
+        if change.slug == slug:
+            return textwrap.fill(change.what, width=72, initial_indent="    ", subsequent_indent="    ").strip()
+    fail(1, f"patches/changes has no line for {slug}: add one")
 
 
 def recorded() -> int:
@@ -97,29 +154,47 @@ def recorded() -> int:
     return max((int(path.name[1:]) for path in RELEASES.glob("v[0-9]*")), default=0)
 
 
-def version_notes(links: dict[int, str], others: set[str]) -> str:
-    """`Changes in vN` for every revision but the first, newest first; only the changes of BASE.
+def revisions(patches: list[Patch], others: set[str], section: str = "") -> list[list[str]]:
+    """What scripts/release recorded of a series: the lines of each release that changed it, its first one included.
 
-    links: where revisions were posted, by number.  others: slugs whose changes are none here.
+    Its revision is their number, whatever was released of other bases and sections meanwhile.
+    others: slugs that are none of it.  section: its name; '' for the whole stack.
     """
-    sections = []
-    for number in range(recorded(), 1, -1):
-        path = RELEASES / f"v{number}" / "changelog"
+    found = []
+    for release in range(1, recorded() + 1):
+        path = RELEASES / f"v{release}" / "changelog"
         if not path.is_file():
             fail(1, f"no {path.relative_to(TOP)}: restore it from git")
-        lines = []
-        heading = BASE.name  # what stands before the first heading is everybody's
-        for line in path.read_text().splitlines():
+        notes, changed = [], {}
+        heading = ""  # what stands before the first heading is everybody's
+        for line in filter(str.strip, raw.read(path).split("\n")):
             if match := re.fullmatch(r"(\S+):", line):
                 heading = match[1]
-            elif heading == BASE.name and line.strip():
-                match = re.match(r"- ([a-z0-9-]+): ", line)
-                if not match or match[1] not in others:
-                    lines.append(line)
-        lines = lines or ["- No change to this series."]
-        if number - 1 in links:
-            lines.append(f"- Link to v{number - 1}: {links[number - 1]}")
-        sections.append("\n".join([f"Changes in v{number}:", *lines]) + "\n")
+            elif not heading:
+                notes.append(line)
+            elif heading == BASE.name and (match := re.fullmatch(r"- ([a-z0-9-]+): (.*)", line)):
+                gone = re.search(r": gone from (\S+)$", line)
+                if match[1] not in others and not (gone and section and gone[1] != section):
+                    changed[match[1]] = re.sub(r"(: gone) from \S+$", r"\1", match[2])
+        if changed:
+            found.append((notes, changed))
+    numbers = {patch.slug: f"{number}. " for number, patch in enumerate(patches, 1)}
+    # In an older revision they may have been others.
+    return [
+        [*notes, *(f"- {numbers.get(slug, '') if left == 0 else ''}{text}" for slug, text in changed.items())]
+        for left, (notes, changed) in zip(range(len(found) - 1, -1, -1), found)
+    ]
+
+
+def version_notes(series: list[list[str]], links: dict[int, str]) -> str:
+    """`Changes in vN` for each of a series' revisions but the first, newest first.
+
+    links: where revisions were posted, by number.
+    """
+    sections = []
+    for number in range(len(series), 1, -1):
+        link = [f"- Link to v{number - 1}: {links[number - 1]}"] if number - 1 in links else []
+        sections.append("\n".join([f"Changes in v{number}:", *series[number - 1], *link]) + "\n")
     return "\n".join(sections)
 
 
@@ -139,7 +214,7 @@ def restamp(
     for number, commit in enumerate(commits):
         show = git(repo, "show", "--no-patch", "--format=%an%n%ae%n%aI%n%cI%n%B", commit).stdout
         name, email, written, committed, message = show.split("\n", 4)
-        text, author = edit(number, message.strip() + "\n")
+        text, author = edit(number, message.strip(raw.WHITE) + "\n")
         who = author or Person(name, email)
         parent = git(
             repo, "commit-tree", rev(repo, f"{commit}^{{tree}}"), "-p", parent, "-F", "-",

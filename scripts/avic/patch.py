@@ -19,7 +19,7 @@ from avic.paths import TOP
 from avic.process import fail
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
-NAME = re.compile(rf"(\d{{4}})-({SLUG.pattern})\.patch")
+NAME = re.compile(rf"([0-9]{{4}})-({SLUG.pattern})\.patch")
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 STAT = re.compile(r" (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?")
 # Where patch(1) sees a diff begin: it looks behind indentation, X and the dashes of RFC 934.
@@ -33,6 +33,7 @@ FILE = re.compile(r"[\w.+,@=:%~-]+(?:/[\w.+,@=:%~-]+)*", re.ASCII)
 # Lines of a diff's head that say nothing which its other lines don't.
 EXTENDED = re.compile(r"index [0-9a-f]+\.\.[0-9a-f]+(?: 100(?:644|755))?|(?:new|deleted) file mode 100(?:644|755)")
 DATE = re.compile(r"\w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", re.ASCII)
+PLAIN = re.compile(r'text/plain(?:; *charset="?(?:utf-8|us-ascii)"?)?', re.IGNORECASE)
 NO_TEXT = re.compile(r"GIT binary patch|Binary files .* differ")
 MODE = re.compile(r"(?:old|new|new file|deleted file) mode (\d+)")
 
@@ -89,6 +90,23 @@ def decoded(value: str) -> str:
         raise Wrong(f"its header '{value}' cannot be decoded") from None
 
 
+def is_open(name: str) -> bool:
+    """Whether a quote or a comment begins in a person's name and does not end (RFC 5322, 3.2.2 and 3.2.4).
+
+    In a name that is more than ASCII, git before 2.44 reads on beyond the name's end then, and
+    takes what lies there as a part of it.  Others are quoted by git format-patch.
+    """
+    quoted, depth = False, 0
+    for c in re.sub(r"\\.", "", name, flags=re.DOTALL):
+        if c == '"' and not depth:
+            quoted = not quoted
+        elif c == "(" and not quoted:
+            depth += 1
+        elif c == ")" and depth:
+            depth -= 1
+    return not name.isascii() and (quoted or depth > 0)
+
+
 class Reader:
     """The parts of a patch's text; raises Wrong, with the line, at what is none."""
 
@@ -122,17 +140,20 @@ class Reader:
             if not colon or not re.fullmatch(r"[a-z-]+", name) or name in found:
                 raise self.wrong(f"'{line}' is no header of a mail, or its second one")
             self.need_plain(line)
-            found[name] = value.strip()
+            found[name] = value.strip(raw.WHITE)
         for name in ("from", "date", "subject"):
             if not found.get(name):
                 raise Wrong(f"it is no git patch: no line '{name.capitalize()}:'")
         if found.get("content-transfer-encoding", "8bit").lower() not in ("7bit", "8bit"):
             raise Wrong(f"it is encoded as {found['content-transfer-encoding']}: it has to be plain text")
+        # Git am obeys it, quilt and dpkg-source don't.
+        if not PLAIN.fullmatch(found.get("content-type", "text/plain")):
+            raise Wrong(f"'Content-Type: {found['content-type']}': it has to be plain text in UTF-8")
         return found
 
     def need_plain(self, line: str) -> None:
         """A line of headers, changelog or diffstat: in UTF-8, and the same to each reader."""
-        if any(0xDC80 <= ord(c) <= 0xDCFF for c in line):
+        if not raw.plain(line):
             raise self.wrong(f"'{line}' is not UTF-8")
         if line.endswith("\r"):
             raise self.wrong("it ends with CR, which git am takes off")
@@ -145,7 +166,7 @@ class Reader:
         """The text down to '---'."""
         text: list[str] = []
         while (line := self.next()) is not None:
-            if re.fullmatch(r"---\s*", line):
+            if re.fullmatch(rf"---[{raw.WHITE}]*", line):
                 return "\n".join(text)
             self.need_plain(line)
             text.append(line)
@@ -157,7 +178,7 @@ class Reader:
         while self.at < len(self.lines) and not self.lines[self.at].startswith("diff --git "):
             line = self.next() or ""
             self.need_plain(line)
-            if line.strip() and not line.startswith(" "):
+            if line.strip(raw.WHITE) and not line.startswith(" "):
                 raise self.wrong(f"'{line}' is no diffstat: what stands below '---' is lost with git am")
             counted = STAT.fullmatch(line) or counted
         if self.at == len(self.lines):
@@ -260,8 +281,10 @@ def parse(text: str, path: Path, name: str = "") -> Patch:
         raise Wrong(f"'{head['date']}' is no date as git writes it")
     subject = decoded(re.sub(r"^\[PATCH[^\]]*\] *", "", head["subject"]))
     diff = "\n".join([*reader.lines[below:], ""])
-    author = f"{decoded(who)} <{address}>"
-    return Patch(path, name or path.name, text, author, head["date"], subject, changelog, diff, reader.files)
+    author = decoded(who)
+    if is_open(author):
+        raise Wrong(f"its author's name '{author}' has a '(' or '\"' without its end, which git am reads beyond")
+    return Patch(path, name or path.name, text, f"{author} <{address}>", head["date"], subject, changelog, diff, reader.files)
 
 
 def read_patch(path: Path, name: str = "") -> Patch:

@@ -18,9 +18,16 @@ def cache_place() -> Path:
         except KeyError:
             os.environ["HOME"] = ""
     if not os.environ.get("AVIC_CACHE"):
-        if not os.environ.get("XDG_CACHE_HOME") and not Path(os.environ["HOME"] or "/-").is_dir():
-            fail(2, "no home folder: set HOME, or AVIC_CACHE")
-        os.environ["AVIC_CACHE"] = f"{os.environ.get('XDG_CACHE_HOME') or os.environ['HOME'] + '/.cache'}/avic"
+        folder = os.environ.get("XDG_CACHE_HOME")
+        if not folder:
+            home = Path(os.environ["HOME"] or "/-")
+            if not home.is_dir():
+                fail(2, "no home folder: set HOME, or AVIC_CACHE")
+            # sudo may keep the caller's HOME: root's files there would stop that user's next run.
+            if os.getuid() == 0 and home.stat().st_uid != 0:
+                fail(2, f"HOME={home} belongs to another user than root: run this as that user, or set AVIC_CACHE")
+            folder = f"{home}/.cache"
+        os.environ["AVIC_CACHE"] = f"{folder}/avic"
     os.environ["AVIC_CACHE"] = str(Path(os.environ["AVIC_CACHE"]).absolute())
     return Path(os.environ["AVIC_CACHE"])
 

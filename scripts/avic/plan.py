@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -44,6 +45,32 @@ def listed(base: Base) -> Iterator[tuple[str, Lane]]:
     for name, features, *parameters in entries("run/lanes"):
         if parameters or "Avic-auto" in base.fields:
             yield features, Lane(name, "", parameters)
+
+
+def sanitized(base: Base) -> Iterator[tuple[str, str, Lane]]:
+    """The lanes of ci/run/sanitizers for a base, each with its kernel's configuration and its machine's features."""
+    lanes = {lane.name: (features, lane) for features, lane in listed(base)}
+    for name, config, like in entries("run/sanitizers"):
+        if like in lanes:
+            features, lane = lanes[like]
+            yield config, features, Lane(name, "", lane.parameters)
+
+
+def combinations(words: list[str]) -> list[list[str]]:
+    """All argument lists that a line of ci/run/device-tests stands for, plainest first."""
+    choices = [
+        [[], [word[1:-1]]] if word.startswith("[") else [[each] for each in word.split("|")]
+        for word in words
+    ]
+    return [list(itertools.chain(*choice)) for choice in itertools.product(*choices)]
+
+
+def listed_with_device() -> Iterator[Test]:
+    """The tests that ci/run/device-tests stands for; a command's first word is the program's name only."""
+    for seconds, counts, program, *words in entries("run/device-tests"):
+        for arguments in combinations(words):
+            name = ",".join([program, *arguments]).replace("-d,DEVICE", "device")
+            yield Test(name, int(seconds), [program, *arguments], counts)
 
 
 @dataclass

@@ -7,20 +7,24 @@ Results go to stdout (a path, a table), everything else to stderr.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO, TypeVar
 
 from avic.raw import printable, printable_lines
 
 VERB = Path(sys.argv[0]).name
 BEGIN = time.monotonic()
+Item = TypeVar("Item")
+BAD = re.compile(r"^(?:worse|costlier|lost|red) |\bRED: |\bWORSE: ")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -30,10 +34,20 @@ def fail(status: int, message: str, details: str = "") -> NoReturn:
     status: 1 for a failed check, 2 for wrong use.  details: lines that
     belong to the message, such as a diff, printed below it.
     """
-    print(printable(f"{VERB}: {message}"), file=sys.stderr)
+    print(in_red(printable(f"{VERB}: {message}"), sys.stderr), file=sys.stderr)
     if details:
         print(printable_lines(details.rstrip("\n")), file=sys.stderr)
     sys.exit(status)
+
+
+def in_red(text: str, stream: TextIO) -> str:
+    """A text for a stream: in red if that is a terminal, and its user has not set NO_COLOR."""
+    return f"\x1b[31m{text}\x1b[m" if stream.isatty() and not os.environ.get("NO_COLOR") else text
+
+
+def show(text: str) -> None:
+    """Print the lines of a result, those that are bad in red."""
+    print("\n".join(in_red(line, sys.stdout) if BAD.search(line) else line for line in text.split("\n")), flush=True)
 
 
 def say(message: str) -> None:
@@ -41,9 +55,19 @@ def say(message: str) -> None:
     print(printable(f"{time.monotonic() - BEGIN:4.0f}s  {VERB}: {message}"), file=sys.stderr)
 
 
+def in_progress(items: Sequence[Item], what: str) -> Iterator[Item]:
+    """The items, one after the other; every ten seconds it is said how far that is."""
+    last = time.monotonic()
+    for number, item in enumerate(items):
+        if time.monotonic() - last > 10:
+            say(f"{what}: {number} of {len(items)}")
+            last = time.monotonic()
+        yield item
+
+
 def output(*command: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Run one of our scripts; returns its exit status and what it prints."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="surrogateescape", env=env)
     try:
         text = process.communicate()[0]
     finally:

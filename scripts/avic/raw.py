@@ -6,6 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 
+# What git takes for white space, in messages and mails.  Python's strip() takes more, e.g. a form feed.
+WHITE = " \t\n\r"
+
+
 def decode(content: bytes) -> str:
     """Bytes as text: UTF-8, and what is none stays what it is."""
     return content.decode("utf-8", "surrogateescape")
@@ -24,6 +28,11 @@ def read(path: Path) -> str:
 def write(path: Path, text: str) -> None:
     """Make a file of a text that decode() or read() made."""
     path.write_bytes(encode(text))
+
+
+def plain(text: str) -> bool:
+    """Whether all of a text that decode() made was UTF-8."""
+    return not any(0xDC80 <= ord(c) <= 0xDCFF for c in text)
 
 
 def printable(line: str) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The results of suite, evidence and flips: how they are stored, and the one judge of them.
+"""The results of suite, evidence, flips and benches: how they are stored, and the one judge of the first three.
 
-scripts/run keeps report/<base>/results.json, scripts/evidence evidence/<base>/evidence.json and
-scripts/flips flips/<base>/flips.json, each written and read here.
+scripts/run keeps report/<base>/results.json, scripts/evidence evidence/<base>/evidence.json, scripts/flips
+flips/<base>/flips.json and scripts/bench bench/<base>/bench.json, each written and read here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -186,6 +186,11 @@ class Flips:
         at = [us for us, reason in zip(self.at, self.reasons) if reason != self.reasons[0]]
         return [us - at[0] for us in at]
 
+    @property
+    def us(self) -> int:
+        """From the first window to the last."""
+        return max(self.windows, default=0)
+
 
 @dataclass
 class BothFlips:
@@ -205,13 +210,43 @@ class BothFlips:
         return ", ".join(words)
 
 
+@dataclass
+class Measured:
+    """A line of bench/<name>, and what was counted for it."""
+
+    words: list[str]
+    counts: dict[str, list[dict[str, int]]]  # column -> the counts of each round, by name
+
+
+@dataclass
+class Benches:
+    """What scripts/bench kept of a base: bench.json."""
+
+    what: dict[str, str]
+    tables: dict[str, list[Measured]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Benches | None:
+        """None if there is none."""
+        return read_kept(cls, folder / "bench.json")
+
+
 # The judge.
 
 
-def seen_again(again: list[Column], lane: str, test: str) -> list[list[str]]:
-    """What base and stack gave for a test when it was run again, if it was."""
+def seen_again(again: list[Column], lane: str, test: str, cases: Set[str] = frozenset()) -> list[list[str]]:
+    """What base and stack gave for a test when it was run again, if it was.
+
+    cases: those that failed on the stack only, if the test failed on both.  A run in which
+    none of them failed is one that passed.
+    """
+
+    def status(result: Result) -> str:
+        other = result.status == "fail" and result.failing and cases and not cases & cases_of(result)
+        return "pass" if other else result.status
+
     return [
-        [r.status for r in level.results if r.lane == lane and r.name.partition("@")[0] == test]
+        [status(r) for r in level.results if r.lane == lane and r.name.partition("@")[0] == test]
         for level in again
     ]
 
@@ -249,9 +284,15 @@ def suspects(base: list[Result], stack: list[Result], avic: Iterable[str]) -> li
     for new in stack:
         old = before.get((new.lane, new.name))
         if old and (new.lane, new.name) not in named and "pass" not in (old.status, new.status):
-            if new.status != old.status or (new.status == "splat" and plain(new.note) != plain(old.note)):
+            splat = new.status == "splat" and plain(new.note) != plain(old.note)
+            if new.status != old.status or splat or cases_of(new) - cases_of(old):
                 pairs.append((old, new))
     return pairs
+
+
+def cases_of(result: Result) -> set[str]:
+    """The cases of a test that failed."""
+    return {plain(case) for case in result.failing}
 
 
 def plain(note: str) -> str:
@@ -284,7 +325,8 @@ def judge_suite(suite: Suite, base: str, avic: Iterable[str], policy: Policy) ->
     for old, new in suspects(suite.base.results, suite.stack.results, avic):
         was = old.status if old else "not there"
         text = f"{new.lane} {new.name}: {was} -> {new.status}: {new.note}"
-        seen = seen_again(suite.again, new.lane, new.name)
+        cases = cases_of(new) - cases_of(old) if old and old.status == new.status else frozenset()
+        seen = seen_again(suite.again, new.lane, new.name, cases)
         if any(seen):
             text += f"; again: base {' '.join(seen[0])}, stack {' '.join(seen[1])}"
         found.append(Judgement("unsteady" if unsteady(new.status, seen) else "worse", f"{new.lane} {new.name}", text))
@@ -295,6 +337,9 @@ def judge_suite(suite: Suite, base: str, avic: Iterable[str], policy: Policy) ->
     for r in suite.stack.results:
         if r.status not in GOOD and before.get((r.lane, r.name)) == r.status:
             text = f"{r.lane} {r.name}: {r.status} on the base too"
+            found.append(Judgement("known", f"{r.lane} {r.name}", text))
+        elif r.status == "pass" and r.failing:
+            text = f"{r.lane} {r.name}: as ci/inner/kut says, fails: {'; '.join(r.failing)}"
             found.append(Judgement("known", f"{r.lane} {r.name}", text))
     if suite.again:
         seen_before = {(r.lane, r.name) for r in [*suite.base.results, *again[0]]}

@@ -99,6 +99,8 @@ class SeriesFile:
         """The series file of a folder; exits with 2 if there is none."""
         path = folder / "series"
         shown = path.relative_to(TOP) if path.is_relative_to(TOP) else path
+        if not path.exists() and (folder / "base").exists():
+            fail(2, f"{shown} is not there yet: BASE={folder.name} scripts/port makes it")
         if not path.exists():
             known = " ".join(sorted(each.parent.name for each in folder.parent.glob("*/series")))
             fail(2, f"no base '{folder.name}': patches/ has {known or 'none'}; set BASE=")
@@ -241,10 +243,11 @@ def read_series(folder: Path) -> SeriesFile:
                 f"{series.shown} names {name}, but there is no such file:"
                 " bring it back, take the line out, or run scripts/refresh if branch stack has it",
             )
-    if series.names != sorted(series.names):
+    numbers = [name[:4] for name in series.names]
+    if numbers != sorted({*numbers}):
         fail(
             1,
-            f"{series.shown} is not in the order of its numbers: put the lines in order;"
+            f"{series.shown} is not in the order of its numbers, each once: put the lines in order;"
             " to change it, git rebase the branch and run scripts/refresh",
         )
     return series

@@ -12,9 +12,11 @@ import subprocess
 from email import message_from_string
 from email.utils import formataddr, getaddresses
 from pathlib import Path
+from shlex import quote
 
+from avic import raw
 from avic.paths import TOP
-from avic.outgoing import restamp, user_tree
+from avic.outgoing import GIVEN, restamp, user_tree
 from avic.process import fail
 from avic.raw import printable, printable_lines
 from avic.tree import git, rev
@@ -43,6 +45,7 @@ class B4:
         for name in ("EDITOR", "VISUAL", "GIT_EDITOR"):
             self.env.pop(name, None)
         self.version = self.find()
+        self.helps: dict[str, str] = {}
 
     def find(self) -> str:
         """The version; exits with 2 if there is no b4, or if it is too old."""
@@ -64,7 +67,9 @@ class B4:
 
     def can(self, verb: str, option: str) -> bool:
         """Whether a verb of this b4 knows an option."""
-        return bool(re.search(rf"{option}(?![\w-])", self.run(verb, "--help")))
+        if verb not in self.helps:
+            self.helps[verb] = self.run(verb, "--help")
+        return bool(re.search(rf"{option}(?![\w-])", self.helps[verb]))
 
     def run(self, *args: str) -> str:
         """Run b4 and return what it says; older versions say it on stderr.  Exits with 1 if it fails."""
@@ -81,7 +86,7 @@ class B4:
     def edit(self, what: str, path: Path, text: str) -> None:
         """Give the branch a text: its cover, or its deps, which are prerequisites."""
         path.write_text(text)
-        git(self.tree, "config", "core.editor", f"cp {path}")
+        git(self.tree, "config", "core.editor", f"cp {quote(str(path))}")
         self.run("prep", f"--edit-{what}")
 
 
@@ -91,7 +96,7 @@ def tree_for_b4(aside: Path, repo: Path, tip: str, me: Person) -> None:
     objects = git(repo, *OBJECTS).stdout.strip()
     # The base is one commit; get_maintainer.pl looks at those that Fixes: names.
     history = [git(tree, *OBJECTS).stdout.strip() for tree in [user_tree()] if tree]
-    (aside / ".git/objects/info/alternates").write_text("".join(f"{each}\n" for each in [objects, *history]))
+    raw.write(aside / ".git/objects/info/alternates", "".join(f"{each}\n" for each in [objects, *history]))
     shallow = Path(objects).parent / "shallow"
     if shallow.exists():
         shutil.copy(shallow, aside / ".git/shallow")
@@ -119,6 +124,18 @@ def letter_of(repo: Path, commit: str) -> str:
     return git(repo, "show", "--no-patch", "--format=%B", commit).stdout.partition(TRACKING)[0].strip()
 
 
+def without_given(text: str) -> str:
+    """A commit's message without the tags that people gave."""
+    return re.sub(r"(?:^[A-Z][\w-]*-by: .*(?:\n|\Z))+", "", f"{text}\n", flags=re.MULTILINE).strip(raw.WHITE)
+
+
+def with_given(text: str, tags: list[str]) -> str:
+    """A commit's message with more of them, above the sign-off of who sends."""
+    rest, _, last = text.rstrip("\n").rpartition("\n")
+    lines = [*tags, last] if last.startswith("Signed-off-by: ") else [last, *([] if GIVEN.match(last) else [""]), *tags]
+    return "\n".join([rest, *lines, ""])
+
+
 def substance_of(repo: Path, commit: str) -> tuple[str, str]:
     """What a commit says and does, wherever in a series it is."""
     diff = git(repo, "diff-tree", "--patch", commit).stdout
@@ -144,6 +161,7 @@ class Tracked:
             for revision, sent in series.get("history", {}).items()
         }
         self.cover = found[0]
+        self.lost: list[str] = []  # patches with tags that nothing of the new series has, by subject
         # As it was exported.  Older exports did not note that.
         exported = f"{EXPORTED}{branch}:refs/avic/exported"
         git(aside, "fetch", "--quiet", "--no-tags", str(target), exported, check=False)
@@ -158,7 +176,31 @@ class Tracked:
         for commit in git(self.aside, "rev-list", "--reverse", "base..refs/avic/old").stdout.split():
             if commit != self.cover and substance_of(self.aside, commit) not in known:
                 found.append(git(self.aside, "show", "--no-patch", "--format=%s", commit).stdout.strip())
-        return found
+        return list(dict.fromkeys([*found, *self.lost]))
+
+    def tagged(self, commits: list[str], onto: str, me: Person) -> tuple[list[str], list[str]]:
+        """The commits anew, with the tags that people gave to those of the branch which are the same; and the tags, by subject.
+
+        They are the same if they say and do the same.  onto: the commit before the series.
+        """
+        given = {}
+        for commit in git(self.aside, "rev-list", "base..refs/avic/old").stdout.split():
+            text, patch = substance_of(self.aside, commit)
+            # A sign-off is of who sends.
+            tags = [match[0] for match in GIVEN.finditer(text) if not match[0].startswith("Signed-off")]
+            if tags:
+                given[without_given(text), patch] = text.partition("\n")[0], tags
+        said: list[str] = []
+
+        def edit(number: int, text: str) -> tuple[str, Person | None]:
+            same = without_given(text), substance_of(self.aside, commits[number])[1]
+            subject, tags = given.pop(same, ("", []))
+            said.extend(f"{subject}: {tag}" for tag in tags)
+            return with_given(text, tags) if tags else text, None
+
+        done = restamp(self.aside, commits, onto, edit, me)
+        self.lost = [subject for subject, _ in given.values()]
+        return done, said
 
     def keep(self, target: Path, branch: str) -> str:
         """Give the old commits a branch of their own; returns its name."""
@@ -188,9 +230,10 @@ def recipients_with_snippet(aside: Path) -> None:
     """Make b4 call get_maintainer.pl as it does by default, but with MAINTAINERS.snippet added."""
     maintainers = aside / ".git/MAINTAINERS"
     known = git(aside, "show", "base:MAINTAINERS").stdout
-    maintainers.write_text(f"{known}\n{(TOP / 'MAINTAINERS.snippet').read_text()}")
+    raw.write(maintainers, f"{known}\n{raw.read(TOP / 'MAINTAINERS.snippet')}")
     script = aside / "scripts/get_maintainer.pl"
-    command = f"{script} --nogit --nogit-fallback --nogit-chief-penguins --norolestats --mpath={maintainers}"
+    options = "--nogit --nogit-fallback --nogit-chief-penguins --norolestats"
+    command = f"{quote(str(script))} {options} {quote(f'--mpath={maintainers}')}"
     git(aside, "config", "b4.send-auto-to-cmd", f"{command} --nol")
     git(aside, "config", "b4.send-auto-cc-cmd", f"{command} --nom")
 
@@ -200,8 +243,8 @@ def show_mails(text: str, wanted: int) -> None:
 
     Exits with 1 if the number of mails is wrong.
     """
-    raw = re.findall(r"(?ms)^ *--- DRYRUN: message follows ---\n(.*?)^ *--- DRYRUN: message ends", text)
-    mails = [message_from_string(re.sub(r"(?m)^ *\| ?", "", each)) for each in raw]
+    found = re.findall(r"(?ms)^ *--- DRYRUN: message follows ---\n(.*?)^ *--- DRYRUN: message ends", text)
+    mails = [message_from_string(re.sub(r"(?m)^ *\| ?", "", each)) for each in found]
     if len(mails) != wanted:
         fail(1, f"b4 would send {len(mails)} mails, not {wanted}: see what it says", text)
     if os.environ.get("V"):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from avic import raw
 from avic.paths import TOP
 from avic.process import fail
 from avic.tables import read_table
@@ -70,6 +71,22 @@ class Ledger:
         pattern = next((each for each in self.entries if fnmatch.fnmatch(slug, each)), None)
         return None if pattern is None else self.entries[pattern]
 
+    def missing(self, slugs: Iterable[str], stack: set[str]) -> list[tuple[list[str], str]]:
+        """What must not be missing beside some changes of a stack, and why: an item for each line of the file.
+
+        A line counts where the stack has all that it names: else the kernel has some, and the rest are fixes of those.
+        """
+        have, found = set(slugs), []
+        grown = True
+        while grown:
+            grown = False
+            for group, why in self.together:
+                if group <= stack and group & have and (more := sorted(group - have)):
+                    found.append((more, why))
+                    have |= group
+                    grown = True
+        return found
+
     @property
     def commits(self) -> list[str]:
         """Every commit that it names, by its full id."""
@@ -79,8 +96,9 @@ class Ledger:
 def read_ledger(base: str, path: Path = PATH) -> Ledger:
     """Read the file for a base, or for BASE/small, its small form; exits with 1 at a line that is wrong."""
     entries: dict[str, Upstream] = {}
-    together = []
+    together: list[tuple[set[str], str]] = []
     more: list[tuple[str, str, str]] = []
+    ledger = Ledger(entries, together)
 
     def wrong(words: Iterable[str]) -> None:
         fail(1, f"patches/upstream: no entry is made like '{' '.join(words)}': see its head")
@@ -111,7 +129,10 @@ def read_ledger(base: str, path: Path = PATH) -> Ledger:
         if slug not in entries:
             fail(1, f"patches/upstream: '{field}' names {slug}, which has no entry: correct it")
         entries[slug] = replace(entries[slug], **{field: note})
-    return Ledger(entries, together)
+    for slug in sorted({slug for group, _ in together for slug in group}):
+        if ledger.of(slug) is None:
+            fail(1, f"patches/upstream: 'together' names {slug}, which has no entry: correct it")
+    return ledger
 
 
 @dataclass(frozen=True)
@@ -135,4 +156,4 @@ def read_original(entry: Upstream, tree: Path | None, slug: str) -> Original:
     show = git(tree, "show", "--no-patch", "--format=%an%n%ae%n%ad%n%B", entry.commit).stdout
     name, email, date, message = show.split("\n", 3)
     subject, _, text = message.partition("\n\n")
-    return Original(entry.commit, Person(name, email), date, subject.replace("\n", " "), text.strip())
+    return Original(entry.commit, Person(name, email), date, subject.replace("\n", " "), text.strip(raw.WHITE))

@@ -39,7 +39,7 @@ from avic.build import Tree, fragments
 from avic.kbuild import Build, CouldNot, Tools
 from avic.ktap import Result
 from avic.patch import Patch
-from avic.process import fail, say, scratch, unwind_on_signals
+from avic.process import fail, say, scratch, show, unwind_on_signals
 from avic.results import Column
 from avic.series import read_series
 from avic.summary import junit
@@ -645,5 +645,5 @@ def main() -> int:
         verdicts = Verdicts(check, gates)
         verdicts.run()
         status, folder = verdicts.report(asked, time.monotonic() - begin)
-    print((folder / "summary.txt").read_text(), end="")
+    show((folder / "summary.txt").read_text().rstrip("\n"))
     return status

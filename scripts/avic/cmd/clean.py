@@ -32,7 +32,7 @@ UNUSED = 14 * 24 * 3600  # seconds
 
 def size(folder: Path) -> int:
     """MiB on disk."""
-    said = subprocess.run(["du", "--summarize", "--block-size=1M", folder], capture_output=True, text=True)
+    said = subprocess.run(["du", "--summarize", "--block-size=1M", folder], capture_output=True)
     return int(said.stdout.split()[0]) if said.stdout else 0
 
 

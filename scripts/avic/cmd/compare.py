@@ -3,7 +3,8 @@
 
   BASE=v7.2    the base whose stack is looked at
   OTHER        the base to hold it against, e.g. BASE=v7.2 scripts/compare v7.3
-  TREE=        a user's own kernel tree for BASE (see scripts/fetch)
+  TREE=        a user's own kernel tree for BASE (see scripts/fetch), to which its stack
+               applies exactly
   OTHER_TREE=  the same for OTHER
   SLUG         show this one patch of both stacks as git range-diff does
 
@@ -17,6 +18,7 @@ stacks changes; comments and blanks do not count:
 The second table has each patch, by slug: `same` if it adds and removes the same
 lines.  Every other difference comes with its reason from patches/BASE/compare.  A
 difference without a reason, or a reason without a difference, makes the exit status 1.
+So it may be with a tree of your own, as the reasons are those of the bases themselves.
 """
 
 import difflib

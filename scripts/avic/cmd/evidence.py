@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 """evidence [SLUG...]: each fix's test fails on the level before the fix, and passes from it on.
 
-  SLUG         only these changes; the stored evidence stays what it is
+  SLUG         only these changes, on fewer levels: before and from each on, and with the whole
+               stack; the stored evidence stays what it is
   BASE=v6.12   which base           TREE=     a user's own kernel tree
   QEMU=        another QEMU than the one that ci/emulator/build makes
   RERUN=1      run again though nothing has changed
   JOBS=, V=1   as in scripts/build
 
 Builds KVM's modules at every level of the stack (level N is the base with N
-patches; for a VARIANT of ci/proofs only at the levels before and from the change on, and with
+patches; for a VARIANT of ci/proofs only on the levels before and from the change on, and with
 the whole stack), runs the cases of ci/proofs with them on an emulated machine with
 AVIC, and an IOMMU where a case has a device, and prints a line for each as soon as
 it is known.  The level before a fix has a machine of its own, because its bug may
 corrupt memory.  So have the cases of each VARIANT; QEMU gets the options of
-ci/emulator/oddities for the machines of those that name it.  A run that has not
-changed is not run again.  The results are kept in the cache, for the report.  Exit
-status 1 if a line is red: a case does not fail before its fix for the reason that
-ci/proofs gives, or does not pass from the fix on.
+ci/emulator/oddities for the machines of those that name it.  What does not fail
+before its fix is run three times in all, and the line says which run failed: a busy
+machine may miss a race.  A run that has not changed is not run again.  The results
+are kept in the cache, for the report.  Exit status 1 if a line is red: a case does
+not fail before its fix for the reason that ci/proofs gives, or does not pass from the
+fix on.
 """
 
 from __future__ import annotations
@@ -36,13 +39,14 @@ from avic.paths import CACHE, TOP
 from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
-from avic.process import fail, script, unwind_on_signals
+from avic.process import fail, script, show, unwind_on_signals
 from avic.proof import KERNELS, RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.raw import printable
 from avic.results import Case, Evidence, Seen, save
 
 SECONDS = {"": 120, "kasan": 600, "notifier": 300}  # for one case, by what is built
 AT_ONCE = 2  # machines
+TRIES = 3  # of the level before a fix: a race may be missed on a busy machine, and one failure proves that it is there
 OF_A_PANIC = 80  # lines
 SELFTEST = "selftest-"  # how the slugs of tests begin; no claim is made about the levels before them
 # A change to anything else than these needs a kernel of its own.
@@ -73,6 +77,7 @@ class Row:
     first: int  # 0 if it must pass on the base already
     fails_before: bool
     seen: dict[int, ktap.Result] = field(default_factory=dict)
+    tries: int = 1  # how often the level before was run
 
     def problems(self, stands: dict[int, int]) -> list[str]:
         """What speaks against the proof; nothing if it holds.
@@ -105,7 +110,8 @@ class Row:
         gaps = len(passes) < max(stands) - self.first + 1
         verdict = f"passes {' '.join(map(str, passes)) if gaps else f'{self.first}..{max(stands)}'}"
         if self.fails_before:
-            verdict = f"fails at {self.before}, {verdict}"
+            which = f" in run {self.tries}" if self.tries > 1 else ""
+            verdict = f"fails at {self.before}{which}, {verdict}"
         if problems:
             verdict = f"RED: {problems[0]}"
             if problems[1:]:
@@ -134,19 +140,20 @@ def kernel_of(build: str) -> tuple[list[str], str]:
     return ["emulator", build], ""
 
 
-def levels_for(rows: list[Row], top: int) -> set[int]:
+def levels_for(rows: list[Row], top: int, chosen: bool) -> set[int]:
     """The levels on which rows of one variant are run; top: that of the whole stack.
 
     A variant may need a kernel for each level, so its rows are run at the ends only: on the
-    level before the change, from the change on, and with the whole stack.
+    level before the change, from the change on, and with the whole stack.  So are rows that
+    were chosen by name.
     """
-    if not rows[0].proof.variant:
+    if not rows[0].proof.variant and not chosen:
         return set(range(min(row.before for row in rows), top + 1))
     return {level for row in rows for level in (row.before, row.first)} | {top}
 
 
-def build_levels(repo: Path, build: str, rows: list[Row]) -> dict[int, Built]:
-    """Modules and kernel of each level that the rows need; exits if one does not build."""
+def build_levels(repo: Path, build: str, rows: list[Row], chosen: bool) -> dict[int, Built]:
+    """Modules and kernel of each level that the rows need, see levels_for(); exits if one does not build."""
     kernel, diff = kernel_of(build)
 
     def image(level: str) -> Path:
@@ -155,7 +162,7 @@ def build_levels(repo: Path, build: str, rows: list[Row]) -> dict[int, Built]:
     images = {"stack": image("stack")}
     builder = Modules(repo, images["stack"], build)
     commits = script("git", "-C", repo, "rev-list", "--reverse", "base..stack").split()
-    wanted = levels_for(rows, len(commits))
+    wanted = levels_for(rows, len(commits), chosen)
     levels = {}
     for number, commit in enumerate([script("git", "-C", repo, "rev-parse", "base"), *commits]):
         if number not in wanted:
@@ -209,6 +216,7 @@ class Boot:
     name: str
     cases: dict[int, list[Row]]
     kind: Kind
+    tries: int = 1
     logs: Path = field(default_factory=Path)  # once it has run
 
     def image(self, folder: Path) -> Path:
@@ -229,16 +237,37 @@ class Boot:
             for proof in {row.proof.name: row.proof for row in rows}.values():
                 command = [f"./{find_test(self.kind.selftests, proof.test)}", *proof.arguments]
                 seconds = SECONDS.get(parts_of(proof.variant)[0], SECONDS[""])
-                tests.append(Test(proof.name, seconds, command, proof.wants))
+                # Another name, as the plan is in the key by which an equal run is found.
+                tests.append(Test(f"{proof.name}{self.mark}", seconds, command, proof.wants))
             lanes.append(Lane(lane(number), lane(number), ["avic=1"], tests))
         return Plan(self.kind.machine.split(), lanes, parts_of(self.kind.variant)[1])
+
+    @property
+    def mark(self) -> str:
+        """What the names of its tests end in."""
+        return f"@{self.tries}" if self.tries > 1 else ""
+
+    def once_more(self) -> Boot | None:
+        """The machine for another try of what did not fail on the level before; its rows have not seen that then."""
+        missed: dict[int, list[Row]] = {}
+        for number, rows in self.cases.items():
+            for row in rows:
+                if row.fails_before and row.before == number and row.seen[number].status == "pass":
+                    missed.setdefault(number, []).append(row)
+        if not missed or self.tries == TRIES:
+            return None
+        for number, rows in missed.items():
+            for row in rows:
+                row.tries = self.tries + 1
+                del row.seen[number]
+        return Boot(f"{self.name.removesuffix(self.mark)}@{self.tries + 1}", missed, self.kind, self.tries + 1)
 
     def note(self, result: ktap.Result) -> None:
         """Put a result into its row; a splat outside of the tests counts for all rows of its lane."""
         for number, rows in self.cases.items():
             for row in rows:
                 if result.lane == lane(number) and result.name in (
-                    row.proof.name, "(load)", "(unload)", "(lane)",
+                    f"{row.proof.name}{self.mark}", "(load)", "(unload)", "(lane)",
                 ):  # fmt: skip
                     row.seen[number] = result
 
@@ -302,7 +331,10 @@ def boots(rows: list[Row], kind: Kind) -> list[Boot]:
 
 
 def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
-    """Run all machines, some at once, and note what was seen in their rows; each that has ended."""
+    """Run all machines, some at once, and note what was seen in their rows; each that has ended.
+
+    What did not fail on the level before its fix is run again, TRIES times in all.
+    """
     waiting = list(boots)
     running: list[tuple[Boot, Run]] = []
     try:
@@ -324,6 +356,8 @@ def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
                     console = ktap.read_text(boot.logs / "console").splitlines()[-OF_A_PANIC:]
                     result.log += [printable(line) for line in console]
                 boot.note(result)
+            if more := boot.once_more():
+                waiting.insert(0, more)
             yield boot
     finally:
         for _, started in running:
@@ -380,7 +414,7 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
     ran = []
     for variant in dict.fromkeys(row.proof.variant for row in rows):
         these = [row for row in rows if row.proof.variant == variant]
-        stands[variant], machines = prepare(repo, variant, these)
+        stands[variant], machines = prepare(repo, variant, these, bool(wanted))
         told: set[int] = set()
         with aside(CACHE / "run") as place:
             for boot in run(machines, place):
@@ -400,15 +434,15 @@ def main() -> int:
     need_qemu()
     status = 0
     for line, red in collect(repo, set(sys.argv[1:])):
-        print(line, flush=True)
+        show(line)
         status = max(status, red)
     return status
 
 
-def prepare(repo: Path, variant: str, rows: list[Row]) -> tuple[dict[int, int], list[Boot]]:
+def prepare(repo: Path, variant: str, rows: list[Row], chosen: bool) -> tuple[dict[int, int], list[Boot]]:
     """Build what the rows of a variant need; which level stands for which, and the machines."""
     with alone(repo):
-        levels = build_levels(repo, parts_of(variant)[0], rows)
+        levels = build_levels(repo, parts_of(variant)[0], rows, chosen)
         selftests = {home: selftests_of(repo, home) for home in {row.proof.home for row in rows}}
     stands = distinct(levels)
     kinds: dict[tuple[str, str], list[Row]] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""export FORM [SECTION]: a base's series as its next reader wants it; nothing is ever sent.
+"""export FORM [SECTION | SLUG...]: a base's series as its next reader wants it; nothing is ever sent.
 
   b4       a branch that b4 prep tracks, with cover letter and recipients, and
            what b4 would send; the branch goes into TREE, else into the base's tree
@@ -16,6 +16,9 @@
   SECTION  only these patches, a section of patches/<base>/series, with a cover
            letter of their own, cover.SECTION.  Sections that it needs are below
            them: the letter names these, and their patches by patch-id
+  SLUG...  only these patches, in the order of the stack.  They have to apply without
+           the others, and none may lack what patches/upstream says must be together
+           with it.  Their letter has what the stack's says of each, or patches/changes
 
   BASE=v6.12     which base
   TREE=          a user's own kernel tree (see scripts/fetch).  For stable, suse, rhel,
@@ -26,14 +29,15 @@
   --signoff      you become the author and sign off, both as git knows you; a patch
                  in mainline's words stays its author's
   --trailer TAG  one more tag of your own, e.g. 'Assisted-by: LLM sparse'
-  --small        all but b4 and mbox: the small form of the stack, where the base has
-                 one: without refactoring, for stable trees
+  --small        all but b4 and mbox: the small form of the stack, or of some patches,
+                 where the base has one: without refactoring, for stable trees
   --output DIR   where to, instead of the cache; must not exist
   --prefix RFC   b4, mbox, stable: one more word beside PATCH in the subjects
-  --branch NAME  b4: the branch's name, avic or avic-SECTION if not given
+  --branch NAME  b4: the branch's name, if not avic, avic-SECTION or avic-SLUG
   --replace      b4: if there is such a branch, replace its commits and cover
-                 letter; what b4 tracks (change-id, what was sent) stays.  If it
-                 has something of yours, it is kept beside, and that is said
+                 letter; what b4 tracks (change-id, what was sent) stays.  Tags
+                 that the list gave (b4 trailers) stay on a patch that is the same.
+                 If it has more of yours, it is kept beside, and that is said
   --maintainers  b4: recipients as if MAINTAINERS.snippet were in MAINTAINERS
   --bug BUG      suse, rhel, ubuntu: what the patches are for, e.g. bsc#1234567,
                  RHEL-12345, 2087983; SLUG:BUG is for one of them, e.g. a CVE
@@ -43,13 +47,15 @@ Without --signoff nobody has signed off, and it says that it cannot be posted.
 """
 
 import argparse
+import contextlib
 import re
 import shutil
 import subprocess
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from email.utils import formataddr, getaddresses
+from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
 
@@ -57,20 +63,30 @@ from avic import packages, raw
 from avic.aside import replaced
 from avic.base import BASE
 from avic.paths import CACHE, TOP
-from avic.exact import commit_all
+from avic.exact import commit_all, rests_on
 from avic.outgoing import (
-    GIVEN, Cover, add_trailers, author_of, identity, need_no_tags, provenance,
-    read_cover, recorded, restamp, user_tree, version_notes,
+    GIVEN, Cover, add_trailers, author_of, cover_name, identity, letter_of_some, need_fitting, need_no_tags, provenance,
+    read_cover, recorded, restamp, revisions, user_tree, version_notes,
 )  # fmt: skip
 from avic.packages import BUGS, Mail, bugs_by_slug, file_name, mail_of, state_fields
 from avic.patch import Patch, slug_in
 from avic.process import fail, say, scratch, unwind_on_signals
+from avic.series import Section
 from avic.tracking import B4, EXPORTED, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
 from avic.upstream import Original, Person, Upstream, read_ledger, read_original
 
 # Marks a place in a cover letter that is still to be filled in.
 OPEN = "[not known yet"
+# What nobody can do for the person who sends.
+YOURS = """\
+    before you send, what the kernel asks of you and of nobody else:
+      - that you understand each patch, can defend it, and have tested it
+      - your sign-off (Documentation/process/submitting-patches.rst): --signoff
+      - to say which tools made or wrote what, in a tag Assisted-by
+        (Documentation/process/coding-assistants.rst): --trailer
+    evidence: {report}, by make run BASE={base}; and releases/, for each revision
+"""
 # Where Debian's linux package keeps such patches.
 DEBIAN = "bugfix/x86/avic"
 
@@ -112,6 +128,43 @@ def original_of(entry: Upstream, slug: str, form: str, must: bool) -> Original |
     return read_original(entry, tree, slug)
 
 
+def chosen(words: list[str]) -> tuple[Section | None, list[str]]:
+    """The section, or the patches in their order, that words name; exits with 2 where they name neither, or both."""
+    file = BASE.series
+    known = [each.name for each in file.sections]
+    slugs = [slug_in(name) for name in file.names]
+    for word in words:
+        if word in known and len(words) > 1:
+            fail(2, f"section {word} goes out as it is: give it alone, or slugs alone")
+        if word not in known + slugs:
+            why = BASE.why("Left-out").get(word, "")
+            fail(2, f"no section or patch '{word}' in patches/{BASE}: {why and f'it is left out, {why}' or f'see {file.shown}'}")
+    if words and words[0] in known:
+        return file.section(words[0]), []
+    return None, [slug for slug in slugs if slug in words]
+
+
+def label(section: Section | None, slugs: list[str]) -> str:
+    """What a part of the stack is called in names, '' for all of it."""
+    if section:
+        return section.name
+    return "-and-".join([*slugs[:1], *([str(len(slugs) - 1)] if slugs[1:] else [])])
+
+
+def plain_head(head: str) -> str:
+    """A mail's head with each field in one line, in ASCII."""
+
+    def encoded(field: re.Match[str]) -> str:
+        with contextlib.suppress(UnicodeEncodeError):
+            return f"{field[1]}: {', '.join(map(formataddr, getaddresses([field[2]])))}"
+        return field[0]  # an address beyond ASCII has no other form
+
+    # b4 0.12 with Debian 12's Python cannot read a header that goes on in a second line.
+    head = head.replace("\n ", " ")
+    # Git leaves the cover letter's From as it is, and all recipients.
+    return re.sub(r"(?m)^(From|To|Cc): (.*[^\x00-\x7f].*)$", encoded, head)
+
+
 class Series:
     """The series as commits on its base, with the author and tags that the form asks for."""
 
@@ -122,15 +175,13 @@ class Series:
         if args.signoff:
             self.trailers.append(f"Signed-off-by: {self.me}")
         file = BASE.series
-        self.section = file.section(args.section) if args.section else None
-        self.advice = (
-            f"section {self.section.name} needs more than '# Needs:' says, {file.shown}:{self.section.line}"
-            if self.section else ""
-        )  # fmt: skip
+        self.section, self.slugs, self.label = args.section, args.slugs, args.label
         self.needs = file.needed(self.section) if self.section else []
         self.bugs = bugs_by_slug(args.form, args.bug) if args.form in BUGS else {"": []}
         self.form = f"{BASE}/small" if args.small else BASE.name
-        self.patches = self.chosen(args)
+        self.stack = self.all_of_it(args.small)
+        wanted = [slug_in(name) for name in self.section.names] if self.section else self.slugs
+        self.patches = [patch for patch in self.stack if patch.slug in wanted] if wanted else self.stack
         self.below = BASE.read([name for section in self.needs for name in section.names])
         if not self.patches:
             fail(1, f"{file.shown} is empty: there is nothing to export")
@@ -139,32 +190,79 @@ class Series:
         if lost := sorted(set(self.bugs) - mine - {""}):
             fail(2, f"--bug is for {lost[0]}, which is no patch of {self.words}: correct it")
         self.below_covers: list[Cover] = []
-        self.others = {slug_in(name) for name in file.names} - mine
+        self.plain: tuple[list[Patch], list[str]] = [], []  # what was applied, and the commits
+        others = {slug_in(name) for name in file.names} - mine
+        self.revisions = revisions(self.patches, others, self.section.name if self.section else "")
+        if self.slugs:
+            self.need_whole_groups()
+            self.applied()
 
-    def chosen(self, args: argparse.Namespace) -> list[Patch]:
-        """The patches that were asked for, without those of sections below."""
-        if not args.small:
-            return BASE.read(self.section.names if self.section else BASE.names)
+    def all_of_it(self, small: bool) -> list[Patch]:
+        """The patches of the whole stack in the form that was asked for."""
+        if not small:
+            return BASE.patches
         if self.section:
             fail(2, "--small is a form of the whole stack: give no section")
         if not BASE.small:
             fail(2, f"patches/{BASE} has no small form: leave --small out")
+        if lost := sorted(set(self.slugs) - {patch.slug for patch in BASE.small}):
+            fail(2, f"the small form of patches/{BASE} does without {lost[0]}: leave it out, or --small")
         return BASE.small
+
+    def need_whole_groups(self) -> None:
+        """Exit with 1 if a patch lacks what must be together with it."""
+        found = read_ledger(self.form).missing(self.slugs, {patch.slug for patch in self.stack})
+        if found:
+            lacks = "; ".join(f"{' '.join(more)} ({why})" for more, why in found)
+            fail(1, f"{' '.join(self.slugs)} must not go without {lacks}: give these as well")
+
+    def advice(self, patch: Patch) -> str:
+        """What to do if a patch does not apply; '' where the stack itself does not."""
+        if self.section:
+            return f"section {self.label} needs more than '# Needs:' says, {BASE.series.shown}:{self.section.line}"
+        mine = {each.slug for each in self.patches}
+        if len(mine) == len(self.stack):
+            return ""
+        needs = [slug for slug in rests_on(self.repo, self.stack, patch) if slug not in mine]
+        return f"it needs {' '.join(needs)}, not among {self.words}" if needs else ""
+
+    @cached_property
+    def repo(self) -> Path:
+        """The base's tree."""
+        return BASE.tree("fetch")
 
     @property
     def name(self) -> str:
         """What files and branches are called."""
-        return f"{BASE}-{self.section.name}" if self.section else f"{BASE}"
+        return f"{BASE}-{self.label}" if self.label else f"{BASE}"
 
     @property
     def words(self) -> str:
         """The series in a comment."""
-        return f"patches/{BASE}, section {self.section.name}" if self.section else f"patches/{BASE}"
+        if self.slugs:
+            return f"patches/{BASE}, {len(self.patches)} of its {len(self.stack)} patches"
+        return f"patches/{BASE}, section {self.label}" if self.section else f"patches/{BASE}"
 
-    def cover(self) -> Cover:
-        """Its cover letter, and those of what it needs are there as well."""
+    def letter(self) -> Cover:
+        """The letter of the stack, or of a section, and those of what it needs are there as well."""
         self.below_covers = [read_cover(section) for section in self.needs]
         return read_cover(self.section)
+
+    def subject(self, letter: Cover) -> str:
+        """The subject of its cover letter."""
+        if not self.slugs:
+            return letter.subject
+        if len(self.patches) == 1:
+            return self.patches[0].subject
+        return f"{letter.subject}, {len(self.patches)} of {len(self.stack)} patches"
+
+    def cover(self) -> Cover:
+        """Its cover letter."""
+        letter = self.letter()
+        need_fitting(letter, cover_name(self.section), BASE, self.patches if self.section else self.stack)
+        if not self.slugs:
+            return letter
+        return replace(letter_of_some(letter, self.patches, self.stack), subject=self.subject(letter))
 
     def cover_text(self, cover: Cover, links: dict[int, str] | None = None) -> str:
         """The cover letter's text: the letter, what it needs, the base, and what changed since earlier revisions.
@@ -176,18 +274,24 @@ class Series:
             names = " and ".join(f'"{below.subject}"' for below in self.below_covers)
             added.insert(0, f"This series goes on top of {names}: see the prerequisite-patch-ids below.")
         text = "\n".join([cover.body, *(textwrap.fill(each, width=72) + "\n" for each in added)])
-        notes = version_notes(links or {}, self.others)
+        notes = version_notes(self.revisions, links or {})
         return f"{text}\n---\n{notes}" if notes else text
+
+    def applied(self) -> list[str]:
+        """The patches, and those below them, as commits on the base."""
+        patches = self.below + self.patches
+        if self.plain[0] != patches:
+            self.plain = patches, commit_all(self.repo, patches, self.advice)
+        return self.plain[1]
 
     def commit(self, words: dict[str, Mail] | None = None) -> list[str]:
         """Apply the patches and stamp the commits.
 
         words: another author, subject and text for a patch, by slug.
         """
-        self.repo = BASE.tree("fetch")
         base = rev(self.repo, "base")
         patches = self.below + self.patches
-        plain = commit_all(self.repo, patches, self.advice)
+        plain = self.applied()
         self.author = self.me if self.signed else None
 
         def edit(number: int, message: str) -> tuple[str, Person | None]:
@@ -216,7 +320,7 @@ class Series:
             original = original_of(entry, patch.slug, self.form, must)
             mail = dress(mail, entry, original)
             message = add_trailers(TOP, f"{mail.subject}\n\n{mail.text}\n", self.trailers)
-            mail = replace(mail, text=message.partition("\n\n")[2].rstrip())
+            mail = replace(mail, text=message.partition("\n\n")[2].rstrip(raw.WHITE))
             found.append(Dressed(patch, mail, entry, original))
         return found
 
@@ -228,7 +332,7 @@ class Series:
     def mails(self, cover: Cover, prefix: list[str], *options: str) -> str:
         """The series as git format-patch writes it, cover letter first."""
         who = self.author or author_of(self.repo, self.commits[0])
-        version = [f"--reroll-count={recorded()}"] if recorded() > 1 else []
+        version = [f"--reroll-count={len(self.revisions)}"] if self.revisions[1:] else []
         text = git(
             self.repo,
             "format-patch",
@@ -243,9 +347,7 @@ class Series:
             f"{self.onto}..{self.commits[-1]}",
             env=who.env("COMMITTER"),
         ).stdout
-        # b4 0.12 with Debian 12's Python cannot read a header that goes on in a second line.
-        heads = re.compile(r"^From 0{40} .*?\n\n", re.MULTILINE | re.DOTALL)
-        text = heads.sub(lambda head: head[0].replace("\n ", " "), text)
+        text = re.sub(r"(?ms)^From 0{40} .*?\n\n", lambda head: plain_head(head[0]), text)
         text = text.replace("*** SUBJECT HERE ***", cover.subject, 1)
         return text.replace("*** BLURB HERE ***", self.cover_text(cover).rstrip(), 1)
 
@@ -323,7 +425,7 @@ def recipients(series: Series) -> list[str]:
         files = [str(patch.path) for patch in series.patches]
         done = subprocess.run(
             [script, *options, which, *files],
-            cwd=series.repo, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=series.repo, encoding="utf-8", errors="surrogateescape", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         if done.returncode:
             fail(1, f"{script} does not say who has to approve: check out branch base in {series.repo}", done.stderr)
@@ -333,7 +435,7 @@ def recipients(series: Series) -> list[str]:
 
 def export_stable(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
-    cover = series.cover()
+    letter = series.letter()
     taken = for_stable(series.below + series.patches, series.form)
     series.below = [patch for patch in series.below if patch in taken]
     series.patches = [patch for patch in series.patches if patch in taken]
@@ -342,12 +444,12 @@ def export_stable(args: argparse.Namespace, out: Path) -> None:
     words = {each.patch.slug: each.mail for each in series.dressed(taken, packages.for_stable)}
     series.commit(words)
     release = BASE.name.removeprefix("v") + ".y"
-    cover = Cover(cover.subject, stable_text(series, release))
+    cover = Cover(series.subject(letter), stable_text(series, release))
     authors = [mail.author for mail in words.values() if not packages.NOBODY.search(mail.author.email)]
     copies = [f"--cc={each}" for each in dict.fromkeys([*recipients(series), *map(str, authors)])]
     mails = series.mails(cover, [release, *args.prefix], "--to=stable@vger.kernel.org", *copies)
     with replaced(out) as new:
-        git(series.repo, "mailsplit", f"-o{new}", "--mboxrd", "-d4", stdin=mails)
+        git(series.repo, "mailsplit", f"-o{new}", "-d4", stdin=mails)
         for number, path in enumerate(sorted(new.iterdir())):
             slug = series.patches[number - 1].slug if number else "cover-letter"
             path.rename(new / f"{number:04}-{slug}.patch")
@@ -405,7 +507,10 @@ def export_quilt(args: argparse.Namespace, out: Path) -> None:
     with replaced(out) as new:
         for each in dressed:
             raw.write(new / each.patch.name, each.mail.with_fields(state_fields(each.entry)))
-        raw.write(new / "series", BASE.series.text([patch.name for patch in series.patches]))
+        names = [patch.name for patch in series.patches]
+        # Comments are about what stands below them, which may not be there.
+        text = "\n".join([*BASE.series.head, *names]) + "\n" if series.slugs else BASE.series.text(names)
+        raw.write(new / "series", text)
     print(f"{len(series.patches)} patches in {out}")
     series.say_what_first()
     print(f"to apply: QUILT_PATCHES={quote(str(out))} quilt push -a --fuzz=0")
@@ -425,7 +530,7 @@ def export_suse(args: argparse.Namespace, out: Path) -> None:
         (new / "series.conf").write_text("".join(f"\t{line}\n" for line in lines))
     print(f"{len(lines) - 1} patches in {out}/patches.suse, their lines for series.conf in {out}/series.conf")
     series.say_what_first()
-    print(f"to add them, in kernel-source: cp --recursive {out}/patches.suse .")
+    print(f"to add them, in kernel-source: cp --recursive {quote(f'{out}/patches.suse')} .")
     print("  and the lines, in one piece, into series.conf, below its sorted section")
     if not series.signed or "@suse." not in str(series.me):
         print("cannot be committed yet: someone of SUSE has to sign off, or add Acked-by:")
@@ -446,19 +551,19 @@ def export_mails(dress: Dress, args: argparse.Namespace, out: Path, start: int =
 
 def export_rhel(args: argparse.Namespace, out: Path) -> None:
     export_mails(packages.for_rhel, args, out)
-    print(f"to apply: git am {out}/*.patch")
+    print(f"to apply: git am {quote(str(out))}/*.patch")
 
 
 def export_ubuntu(args: argparse.Namespace, out: Path) -> None:
     export_mails(partial(packages.for_ubuntu, me=identity(user_tree())), args, out)
-    print(f"to apply: git am {out}/*.patch")
+    print(f"to apply: git am {quote(str(out))}/*.patch")
 
 
 def export_proxmox(args: argparse.Namespace, out: Path) -> None:
     if args.start is None:
         fail(2, "proxmox numbers its patches: give --start, the number behind the last of patches/kernel")
     export_mails(partial(packages.for_proxmox, me=identity(user_tree())), args, out, args.start)
-    print(f"to add them, in pve-kernel: cp {out}/*.patch patches/kernel/")
+    print(f"to add them, in pve-kernel: cp {quote(str(out))}/*.patch patches/kernel/")
 
 
 # b4
@@ -474,7 +579,16 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
     series = Series(args)
     cover = series.cover()
     assert series.me
-    branch = args.branch or ("avic-" + series.section.name if series.section else "avic")
+    for patch in series.patches:
+        # It reads each commit as UTF-8, and Python's formataddr() takes no other address.
+        shown = patch.path.relative_to(TOP)
+        if not raw.plain(patch.diff):
+            fail(1, f"{shown} has bytes that are not UTF-8, and b4 takes no such patch: use export mbox")
+        if not mail_of(patch).author.email.isascii():
+            fail(1, f"{shown} is from an address that is not ASCII, and b4 takes none: use export mbox")
+    if not series.me.email.isascii():
+        fail(2, f"your user.email '{series.me.email}' is not ASCII, and b4 takes no such address: use export mbox")
+    branch = args.branch or "-".join(["avic", *filter(None, [series.label])])
     need_another_branch(user_tree() or BASE.tree("fetch"), branch)
     with scratch("avic-b4.") as folder:
         aside = folder / "linux"
@@ -489,6 +603,7 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
         tree_for_b4(aside, series.repo, commits[-1], series.me)
         git(aside, "update-ref", "refs/heads/base", base)
         old = Tracked(aside, target, branch) if exists else None
+        commits, tags = old.tagged(commits, series.onto, series.me) if old else (commits, [])
         enroll(b4, commits, series.onto, branch, series.me, old)
         letter = folder / "cover"
         lines = series.base_lines()
@@ -500,10 +615,10 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
         if knows and (series.below or old):
             deps = [line.removeprefix("prerequisite-") for line in lines] if series.below else []
             b4.edit("deps", folder / "deps", "".join(f"{line}\n" for line in deps))
-        if args.prefix:
-            b4.run("prep", "--set-prefixes", *args.prefix)
-        if recorded() > (old.revision if old else 1):
-            b4.run("prep", "--force-revision", str(recorded()))
+        if args.prefix or old:
+            b4.run("prep", "--set-prefixes", *(args.prefix or [""]))
+        if len(series.revisions) > (old.revision if old else 1):
+            b4.run("prep", "--force-revision", str(len(series.revisions)))
         if args.maintainers:
             recipients_with_snippet(aside)
         say("asking get_maintainer.pl who gets each patch (some seconds a patch)")
@@ -537,15 +652,19 @@ def export_b4(args: argparse.Namespace, out: Path) -> None:
     print(f"branch   {branch} in {target}, {len(commits)} patches on {base[:12]}")
     series.say_what_first()
     print(f"dry run  {out / 'dry-run'}")
+    for tag in tags:
+        print(raw.printable(f"tags     {tag}"))
     if kept:
         print(f"kept     {kept}, the old branch, for what is only there: {'; '.join(only_there)}")
-    if old and max(recorded(), 1) < old.revision:
+    if old and max(len(series.revisions), 1) < old.revision:
         print(
-            f"cannot be posted yet: v{old.revision - 1} was posted, and this is not recorded as"
-            f" another: run scripts/release v{old.revision}, then this again"
+            f"cannot be posted yet: v{old.revision - 1} was posted, and no release has a change of it since:"
+            f" run scripts/release v{recorded() + 1}, then this again"
         )
     else:
-        series.say_how_to_send(cover, f"cd {quote(str(target))} && git switch {branch} && {checks}b4 send")
+        collect = "b4 trailers --update && " if old and old.links else ""
+        series.say_how_to_send(cover, f"cd {quote(str(target))} && git switch {branch} && {collect}{checks}b4 send")
+    print(textwrap.dedent(YOURS).format(report=CACHE / "report" / BASE.name, base=BASE), end="")
 
 
 # Each form, and the options that it takes beside --signoff, --trailer and --output.
@@ -568,7 +687,7 @@ def main() -> None:
         prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("form", choices=FORMS)
-    parser.add_argument("section", nargs="?")
+    parser.add_argument("words", nargs="*")
     parser.add_argument("--signoff", action="store_true")
     parser.add_argument("--trailer", action="append", default=[])
     parser.add_argument("--small", action="store_true")
@@ -589,6 +708,8 @@ def main() -> None:
     for trailer in args.trailer:
         if not re.fullmatch(r"[A-Z][A-Za-z-]+:\s*\S.*", trailer) or GIVEN.match(trailer):
             fail(2, f"--trailer '{trailer}': want 'Name: value', a tag of your own; --signoff signs off")
-    name = "-".join([args.form, *filter(None, [args.section]), *(["small"] if args.small else [])])
+    args.section, args.slugs = chosen(args.words)
+    args.label = label(args.section, args.slugs)
+    name = "-".join([args.form, *filter(None, [args.label]), *(["small"] if args.small else [])])
     out = (args.output or CACHE / "export" / BASE.name / name).absolute()
     export(args, out)

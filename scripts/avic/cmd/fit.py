@@ -16,25 +16,10 @@ import textwrap
 from pathlib import Path
 
 from avic.base import BASE, Base
-from avic.exact import tree_aside
+from avic.exact import apply_all
 from avic.process import fail, say, unwind_on_signals
 from avic.raw import printable_lines
 from avic.upstream import read_ledger
-
-
-def together(slugs: list[str]) -> list[str]:
-    """These changes, and those that must not be without one of them; says which and why."""
-    wanted = dict.fromkeys(slugs)
-    groups = read_ledger(BASE.name).together
-    grown = True
-    while grown:
-        grown = False
-        for group, why in groups:
-            if group & set(wanted) and (more := sorted(group - set(wanted))):
-                say(f"with {' '.join(more)}: {why}")
-                wanted |= dict.fromkeys(more)
-                grown = True
-    return list(wanted)
 
 
 def fit(repo: Path, base: Base, slugs: list[str]) -> tuple[bool, str]:
@@ -42,14 +27,12 @@ def fit(repo: Path, base: Base, slugs: list[str]) -> tuple[bool, str]:
     patches, name = [patch for patch in base.patches if not slugs or patch.slug in slugs], base.name
     if not patches:
         return False, f"{name:6} has none of these"
-    with tree_aside(repo) as aside:
-        for number, patch in enumerate(patches):
-            where, context = aside.add(patch)
-            if where:
-                shown = textwrap.indent(context.rstrip(), "        ")
-                line = f"{name:6} {number} of {len(patches)} apply, then {patch.path.name}: {where}"
-                return False, f"{line}\n{shown}"
-    return True, f"{name:6} {len(patches)} of {len(patches)} apply"
+    done = apply_all(repo, patches)
+    line = f"{name:6} {len(done.commits)} of {len(patches)} apply"
+    if not done.left:
+        return True, line
+    shown = textwrap.indent(done.context.rstrip(), "        ")
+    return False, f"{line}, then {done.left[0].path.name}: {done.where}\n{shown}"
 
 
 def main() -> int:
@@ -61,7 +44,9 @@ def main() -> int:
     for slug in slugs:
         if slug not in known:
             fail(2, f"no base or patch '{slug}': patches/ has {' '.join(names)}, and patches/changes the slugs")
-    slugs = together(slugs)
+    for more, why in read_ledger(BASE.name).missing(slugs, known):
+        say(f"with {' '.join(more)}: {why}")
+        slugs += more
     repo = BASE.tree("fetch")
     whole = False
     for base in wanted:

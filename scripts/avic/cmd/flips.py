@@ -15,24 +15,18 @@ report.  Exit status 1 if a level gives no number, or an ExtINT is lost on the s
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from itertools import accumulate
 from pathlib import Path
 
-from avic.aside import aside, replaced
-from avic.paths import CACHE, TOP
 from avic.base import BASE
-from avic.build import Images
-from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of, stopped_at_the_end
-from avic.plan import Lane, Plan, Test
-from avic.process import fail, unwind_on_signals
+from avic.both import SECONDS, boots
+from avic.machine import kept, need_qemu
+from avic.plan import Lane, Test
+from avic.process import unwind_on_signals
 from avic.results import BothFlips, Flips, judge_flips, save
 
-GUEST = TOP / "tests" / "guest"
-SECONDS = 60
 ARRIVED = re.compile(r"^(\d+) of \1 ExtINTs arrived$", re.MULTILINE)
-FLIP = re.compile(r"([+-])(\d+)/(\d+)")
+FLIP = re.compile(r"([+-])(-?\d+)/(\d+)")
 
 
 def read_flips(log: list[str]) -> Flips:
@@ -56,48 +50,16 @@ def read_flips(log: list[str]) -> Flips:
     return Flips(len(flips), at, reasons, lost)
 
 
-def image(built: Path, folder: Path) -> Path:
-    """A folder for scripts/bundle with a built level and our two programs as its tests."""
-    tests = folder / "selftests"
-    tests.mkdir(parents=True)
-    for name in ("bzImage", "kvm.ko", "kvm-amd.ko"):
-        (folder / name).symlink_to(built / name)
-    shutil.copy(GUEST / "flips", tests)
-    command = ["gcc", "-static", "-O2", "-Wall", "-Werror"]
-    command += ["-o", str(tests / "irqwin_flips"), str(GUEST / "irqwin_flips.c")]
-    if subprocess.run(command).returncode:
-        fail(1, f"{GUEST.relative_to(TOP)}/irqwin_flips.c does not compile: see above")
-    return folder
-
-
 def count_flips(repo: Path) -> BothFlips:
     """Boot both levels, keep what was traced, and return it; exits if there is none."""
-    levels: dict[str, Flips] = {}
-    with aside(CACHE / "run") as place, stopped_at_the_end() as runs:
-        for level in ("base", "stack"):
-            built = Images(BASE, repo).image(level)
-            # The second test is only there so that its program gets into the bundle.
-            tests = [Test(name, SECONDS, [f"./{name}"]) for name in ("flips", "irqwin_flips")]
-            plan = Plan(["avic", "x2avic"], [Lane("flips", level, ["avic=1"], tests)])
-            bundled = image(built, place / f"{level}.image")
-            runs[level] = Run(bundled, plan, place / f"flips.{level}")
-            runs[level].start()
-        with replaced(kept("flips")) as new:
-            for level, run in runs.items():
-                folder = run.finish()
-                copy_logs(folder, new, level)
-                result = next(r for r in run.results() if r.name == "flips")
-                try:
-                    if result.status not in ("pass", "fail"):
-                        raise ValueError(f"{result.status} {result.note}")
-                    levels[level] = read_flips(result.log)
-                except ValueError as error:
-                    fail(1, f"no flips of the {level}: {error} (log: {folder}/ktap)")
-            what = {"stack": stack_of(repo), **made_with()}
-            what["when"] = (folder / "when").read_text().strip()
-            found = BothFlips(what, levels)
-            save(new / "flips.json", found)
-            return found
+    programs = ("flips", "irqwin_flips")
+    lanes = {
+        level: [Lane("flips", level, ["avic=1"], [Test("flips", SECONDS, ["./flips"])])] for level in ("base", "stack")
+    }
+    with boots("flips", kept("flips"), repo, lanes, programs) as both:
+        found = BothFlips(both.what, {level: both.read(level, "flips", "flips", read_flips) for level in lanes})
+        save(both.folder / "flips.json", found)
+        return found
 
 
 def main() -> int:

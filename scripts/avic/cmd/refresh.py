@@ -15,7 +15,6 @@ or message do not come back byte for byte is named, and nothing is written.
 
 import re
 import shutil
-import signal
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,12 +24,18 @@ from avic.base import BASE
 from avic.exact import Aside, tree_aside
 from avic.paths import TOP
 from avic.patch import SLUG, Patch, Wrong, parse, slug_in, substance
-from avic.process import fail, unwind_on_signals
+from avic.process import fail, in_progress, unwind_on_signals
 from avic.series import SeriesFile
-from avic.tree import FORMAT, git, need_clean, need_on, rev, set_slug, slug_note, untracked
+from avic.tree import FORMAT, git, need_clean, need_on, rev, set_slug, settle, slug_note, untracked
 
 # Commits that are there to be squashed.
 UNFINISHED = re.compile(r"(?:fixup|squash|amend)! ")
+
+
+def listed() -> dict[str, bytes]:
+    """The series and the patches of the folder, as they are now."""
+    paths = [BASE.folder / "series", *BASE.folder.glob("*.patch")]
+    return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 def old_patches(series: SeriesFile) -> dict[str, Patch]:
@@ -128,19 +133,23 @@ def proven(aside: Aside, repo: Path, commit: str, name: str, kept: Patch | None)
 
 def main() -> None:
     unwind_on_signals()
+    before = listed()
     series = SeriesFile.of(BASE.folder)
     series.need_listed(BASE.folder)
     old = old_patches(series)
     repo = BASE.tree("fetch")
-    need_clean(repo)
     if not rev(repo, "stack"):
         fail(2, f"{repo} has no branch stack: run scripts/apply first")
+    settle(repo)
     need_on(repo, "stack")
-    if git(repo, "rev-list", "--merges", "base..stack").stdout or not git(
-        repo, "merge-base", "--is-ancestor", "base", "stack", check=False
+    need_clean(repo)
+    # Who works on meanwhile has more than this in the branch.
+    tip = rev(repo, "stack")
+    if git(repo, "rev-list", "--merges", f"base..{tip}").stdout or not git(
+        repo, "merge-base", "--is-ancestor", "base", tip, check=False
     ).returncode == 0:
         fail(1, f"branch stack in {repo} is not a line of commits on base: git rebase base stack")
-    commits = git(repo, "rev-list", "--reverse", "base..stack").stdout.split()
+    commits = git(repo, "rev-list", "--reverse", f"base..{tip}").stdout.split()
     subjects = [subject_of(repo, commit) for commit in commits]
     by_subject = {patch.subject: slug for slug, patch in old.items()}
     slugs = slugs_of(repo, commits, subjects, by_subject)
@@ -156,7 +165,8 @@ def main() -> None:
     said = []
     with tree_aside(repo) as aside:
         patches = [
-            proven(aside, repo, commit, name, old.get(slug)) for name, slug, commit in zip(names, slugs, commits)
+            proven(aside, repo, commit, name, old.get(slug))
+            for name, slug, commit in in_progress(list(zip(names, slugs, commits)), "commits proven")
         ]
     for name, slug, patch in zip(names, slugs, patches):
         if slug not in were:
@@ -168,7 +178,7 @@ def main() -> None:
     said += [f"gone     {name}" for slug, name in were.items() if slug not in slugs]
     for slug, commit in zip(slugs, commits):
         set_slug(repo, commit, slug)
-    with replaced(BASE.folder, lambda: git(repo, "update-ref", "refs/avic/applied", "stack")) as new:
+    with replaced(BASE.folder, lambda: git(repo, "update-ref", "refs/avic/applied", tip)) as new:
         for name, patch in zip(names, patches):
             raw.write(new / name, patch.raw)
         raw.write(new / "series", series.text(names))
@@ -178,9 +188,9 @@ def main() -> None:
                     shutil.copytree(path, new / path.name, symlinks=True)
                 else:
                     shutil.copy2(path, new / path.name, follow_symlinks=False)
+        if listed() != before:
+            fail(1, f"{BASE.folder.relative_to(TOP)} has changed meanwhile: run again")
     others = untracked(repo)
     said += [f"untracked, in no patch: {raw.printable(name)}" for name in others[:20]]
     said += [f"untracked: {len(others) - 20} more"] if others[20:] else []
-    # All is done: a reader that has seen enough, as head, ends nothing but the list.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     print("\n".join([*said, f"{len(commits)} patches in {BASE.folder.relative_to(TOP)}"]))

@@ -5,8 +5,8 @@
   --notes FILE             what is new, in your words, as lines that start with `- `
   --without-evidence BASE  record that the suite was not run on a base
 
-releases/vN/ gets `changelog` (each patch that changed, by slug, under its
-base; scripts/export takes the cover letter's version notes from it),
+releases/vN/ gets `changelog` (each patch that changed, by slug and subject, under its
+base; scripts/export takes a series' revision and its version notes from it),
 `range-diff` (how each patch changed) and `evidence` (the summary of the last
 run of the suite on each base, which has to be one of the stack as it is).
 The tag is yours, by your git identity.  Nothing is pushed.
@@ -20,13 +20,14 @@ import re
 import subprocess
 from pathlib import Path
 
+from avic import raw
 from avic.aside import replaced
 from avic.base import Base
 from avic.paths import CACHE, TOP
 from avic.environment import callers_git
 from avic.exact import apply_all, commit_all
 from avic.outgoing import RELEASES, identity, recorded
-from avic.patch import Patch, substance
+from avic.patch import Patch, slug_in, substance
 from avic.process import fail, held_back, say, scratch, unwind_on_signals
 from avic.tree import git, unpack
 
@@ -56,23 +57,41 @@ def read_stack(folder: Path) -> dict[str, Patch]:
     return Base(folder).by_slug
 
 
-def changes(old: dict[str, Patch], new: dict[str, Patch]) -> dict[str, str]:
-    """The patches that are new, changed or gone, by slug."""
+def sections_of(folder: Path) -> dict[str, str]:
+    """The section of each patch of a series, by slug; empty if the folder has none, or the series no sections."""
+    sections = Base(folder).series.sections if (folder / "series").exists() else []
+    return {slug_in(name): section.name for section in sections for name in section.names}
+
+
+def changes(old: dict[str, Patch], new: dict[str, Patch], sections: dict[str, str]) -> dict[str, str]:
+    """The patches that are new, changed, moved or gone, by slug: each by its subject, and what became of it.
+
+    sections: of the old ones, by slug, where they had one.
+    """
+    had, has = ([slug for slug in each if slug in old and slug in new] for each in (old, new))
+    blocks = difflib.SequenceMatcher(None, had, has, autojunk=False).get_matching_blocks()
+    stayed = {slug for block in blocks for slug in had[block.a : block.a + block.size]}
     found = {}
     for slug in dict.fromkeys([*old, *new]):
-        if slug not in old:
-            found[slug] = "new"
+        patch, was = new.get(slug) or old[slug], old.get(slug)
+        what = []
+        if was is None:
+            what.append("new")
         elif slug not in new:
-            found[slug] = "gone"
-        elif substance(old[slug].raw) != substance(new[slug].raw):
-            found[slug] = "changed"
+            what.append(f"gone from {sections[slug]}" if slug in sections else "gone")
+        else:
+            what += ["changed"] if substance(was.raw) != substance(patch.raw) else []
+            what += [f'was "{was.subject}"'] if was.subject != patch.subject else []
+            what += ["moved"] if slug not in stayed else []
+        if what:
+            found[slug] = f"{patch.subject}: {', '.join(what)}"
     return found
 
 
 def commits_of(repo: Path, patches: dict[str, Patch]) -> dict[str, str]:
     """The commit of each patch, by slug; empty if the series does not apply to repo's base."""
-    commits, where, _ = apply_all(repo, list(patches.values()))
-    return {} if where else dict(zip(patches, commits))
+    done = apply_all(repo, list(patches.values()))
+    return {} if done.left else dict(zip(patches, (commit for commit, _ in done.commits)))
 
 
 def range_diff(repo: Path, old: dict[str, Patch], new: dict[str, Patch], slugs: list[str]) -> str:
@@ -91,43 +110,57 @@ def range_diff(repo: Path, old: dict[str, Patch], new: dict[str, Patch], slugs: 
     return "".join(text)
 
 
-def evidence(base: str, repo: Path, patches: dict[str, Patch]) -> str:
-    """The summary of the suite's last run on a base; exits with 1 if it is of another stack, or bad."""
-    report = CACHE / "report" / base
-    again = f"run make run BASE={base}, or give --without-evidence {base}"
+def evidence(base: Base) -> tuple[str, str]:
+    """The summary of the suite's last run on a base, and why it is no evidence of the stack as it is, '' if it is."""
+    report = CACHE / "report" / base.name
+    again = f"make run BASE={base}"
     try:
         verdict = json.loads((report / "verdict.json").read_text())
         summary = (report / "summary.txt").read_text()
     except (OSError, ValueError):
-        fail(1, f"the suite was not run on {base}: {again}")
-        raise
-    stack = commit_all(repo, list(patches.values()))[-1]
+        return "", f"it was not run on {base}: {again}"
+    stack = commit_all(base.tree("fetch"), base.patches)[-1]
     if not stack.startswith(verdict["stack"]):
-        fail(1, f"the suite ran on {base} with {verdict['stack']}, the stack is {stack[:7]}: {again}")
+        return "", f"it ran on {base} with {verdict['stack']}, the stack is {stack[:7]}: {again}"
     if verdict["worse"]:
-        fail(1, f"the suite says that {len(verdict['worse'])} results got worse on {base}: see {report}/summary.txt")
-    return summary
+        return "", f"it says that {len(verdict['worse'])} results got worse on {base}: see {report}/summary.txt"
+    return summary, ""
+
+
+def all_evidence(without: list[str]) -> str:
+    """The evidence of each base; exits with 1, with all that is missing in one line.
+
+    without: bases of which there need be none.
+    """
+    found, lacks = [], {}
+    for base in Base.every():
+        summary, why = ("not run\n", "") if base.name in without else evidence(base)
+        found.append(f"{base}\n\n{summary}")
+        if why:
+            lacks[base.name] = why
+    if lacks:
+        instead = " ".join(f"--without-evidence {base}" for base in lacks)
+        fail(1, f"the suite is no evidence: {'; '.join(lacks.values())}; or give {instead}")
+    return "\n".join(found)
 
 
 def record(new: Path, number: int, notes: str, without: list[str], old: Path) -> str:
     """Write the three files; returns the changelog."""
-    log, diffs, proofs = [notes] if notes else [], [], []
+    (new / "evidence").write_text(all_evidence(without))
+    log, diffs = [notes] if notes else [], []
     for base in names():
         say(f"v{number}: {base}")
         was, now = read_stack(old / "patches" / base), read_stack(TOP / "patches" / base)
-        changed = changes(was, now)
+        changed = changes(was, now, sections_of(old / "patches" / base))
         lines = [f"- {slug}: {what}" for slug, what in changed.items()]
         log.append("\n".join([f"{base}:", *(lines or ["- no change"])]) + "\n")
-        slugs = [slug for slug, what in changed.items() if what == "changed"]
+        slugs = [slug for slug in now if slug in was and substance(was[slug].raw) != substance(now[slug].raw)]
         if slugs:
             repo = Base.named(base).tree("fetch")
             diffs.append(f"{base}\n\n{range_diff(repo, was, now, slugs)}")
-        proof = "not run\n" if base in without else evidence(base, Base.named(base).tree("fetch"), now)
-        proofs.append(f"{base}\n\n{proof}")
     text = "\n".join(log)
     (new / "changelog").write_text(text)
     (new / "range-diff").write_text("\n".join(diffs) or "no patch changed\n")
-    (new / "evidence").write_text("\n".join(proofs))
     return text
 
 
@@ -147,9 +180,9 @@ def main() -> None:
     for base in args.without_evidence:
         if base not in names():
             fail(2, f"no base '{base}': patches/ has {' '.join(names())}")
-    notes = args.notes.read_text().rstrip() + "\n" if args.notes else ""
-    if any(not re.match("- |  ", line) for line in notes.splitlines()):
-        fail(2, f"{args.notes}: want lines that start with '- ', or two blanks to go on")
+    notes = raw.read(args.notes).rstrip() + "\n" if args.notes else ""
+    if any(not re.match("- |  ", line) or not raw.plain(line) for line in notes.splitlines()):
+        fail(2, f"{args.notes}: want lines in UTF-8 that start with '- ', or two blanks to go on")
     identity(TOP)
     if ours("status", "--porcelain"):
         fail(1, f"{TOP} has uncommitted changes: commit them first, a revision is what is committed")
