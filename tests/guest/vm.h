@@ -29,12 +29,15 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <linux/kvm.h>
 
+#include "create_vm.h"
+#include "xioctl.h"
+
 #define SECONDS		5	/* without an answer: it is lost */
 #define MAX_VCPUS	3	/* two that run, and the gate */
+#define IRQFD_GSI	24	/* the split irqchip has 0 to 23 */
 #define LATE		5000	/* turns of the loop, some tenths of a millisecond */
 #define CODE		0x1000
 #define HANDLERS	0x2000
@@ -241,17 +244,6 @@ static struct vcpu *const gate = &vcpus[MAX_VCPUS - 1];
 #define fail(...) errx(1, __VA_ARGS__)
 #define check(condition, ...) do { if (!(condition)) fail(__VA_ARGS__); } while (0)
 
-static inline int try_ioctl(int fd, unsigned long request, void *arg, const char *what)
-{
-	int r = ioctl(fd, request, arg);
-
-	if (r < 0)
-		err(1, "%s", what);
-	return r;
-}
-
-#define xioctl(fd, request, arg) try_ioctl(fd, request, (void *)(long)(arg), #request)
-
 static inline double now(void)
 {
 	struct timespec ts;
@@ -315,7 +307,6 @@ static inline uint64_t stat_of(struct vcpu *vcpu, const char *name)
 static inline void new_vm(bool full_irqchip)
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = 0x10000 };
-	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 	unsigned int eax, ebx, ecx, edx;
 	int vector;
 
@@ -323,14 +314,7 @@ static inline void new_vm(bool full_irqchip)
 	__cpuid(0x8000000a, eax, ebx, ecx, edx);
 	x2avic = edx & (1u << 18);
 
-	kvm = open("/dev/kvm", O_RDWR);
-	if (kvm < 0)
-		err(1, "/dev/kvm");
-	vm = xioctl(kvm, KVM_CREATE_VM, 0);
-	if (full_irqchip)
-		xioctl(vm, KVM_CREATE_IRQCHIP, 0);
-	else
-		xioctl(vm, KVM_ENABLE_CAP, &split);
+	vm = create_vm(&kvm, full_irqchip);
 
 	memory = mmap(NULL, slot.memory_size, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -579,6 +563,20 @@ static inline void start_vcpu(int index, bool x2apic)
 	if (!x2apic)
 		write_reg(vcpu, LDR, 0x01000000u << index);
 	enable_irqs(vcpu);
+}
+
+/* Have KVM send a vCPU an MSI whenever the eventfd is written to. */
+static inline void connect_irqfd(struct vcpu *vcpu, int eventfd, int vector)
+{
+	struct {
+		struct kvm_irq_routing routing;
+		struct kvm_irq_routing_entry entry;
+	} table = { { .nr = 1 }, { .gsi = IRQFD_GSI, .type = KVM_IRQ_ROUTING_MSI,
+				   .u.msi = { .address_lo = APIC_PAGE | vcpu->id << 12, .data = vector } } };
+	struct kvm_irqfd irqfd = { .fd = eventfd, .gsi = IRQFD_GSI };
+
+	xioctl(vm, KVM_SET_GSI_ROUTING, &table);
+	xioctl(vm, KVM_IRQFD, &irqfd);
 }
 
 #endif
