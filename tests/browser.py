@@ -92,11 +92,18 @@ class Browser:
             self.events.append(self.receive())
 
     def value(self, expression: str) -> object:
-        """What a JavaScript expression gives on the page."""
-        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        """What a JavaScript expression gives on the page, or what its promise does."""
+        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']['text']}")
         return answer["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """A key of the keyboard: "Tab" or "Enter"."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        for kind in ("keyDown", "keyUp"):
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, text=text if kind == "keyDown" else "",
+                     windowsVirtualKeyCode=code)  # fmt: skip
 
     def complaints(self) -> list[str]:
         """Errors and warnings of the console, exceptions, and requests for anything but the page."""

@@ -2,7 +2,8 @@
 """scripts/report: what the page says, against the logs that it is made of, and in a browser.
 
 tests/captured/cache is cut from real runs: v6.1 with a result that got worse,
-v7.3 with none.  Of v6.12 and v7.2 there is nothing.
+v7.3 with none.  Of v6.12 and v7.2 there is nothing.  tests/captured/machines has v6.12's:
+some tests in the emulator, on a machine that stands in for hardware, and from a stick there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -21,11 +23,15 @@ from pathlib import Path
 
 from browser import Browser
 
-from project import TOP
+from project import TOP, slow
+import npm
 from avic.base import Base
 from avic.page import stored
 
 CAPTURED = TOP / "tests/captured/cache"
+MACHINES = TOP / "tests/captured/machines"
+# What looks for flaws of accessibility.
+AXE = "axe-core@4.14.1"
 # Debian's, which has Debian's python3-junitparser, whatever python3 is first in PATH.
 PYTHON = "/usr/bin/python3"
 VOID = ("meta", "link", "br", "hr", "img", "input")
@@ -36,15 +42,14 @@ class Element:
 
     def __init__(self, tag: str, attrs: dict[str, str], up: Element | None) -> None:
         self.tag, self.attrs, self.up = tag, attrs, up
-        self.children: list[Element] = []
-        self.own: list[str] = []
+        self.parts: list[Element | str] = []
 
     def all(self, tag: str = "") -> list[Element]:
         found = [self] if tag in ("", self.tag) else []
-        return found + [each for child in self.children for each in child.all(tag)]
+        return found + [each for part in self.parts if isinstance(part, Element) for each in part.all(tag)]
 
     def text(self) -> str:
-        return "".join(self.own) + "".join(child.text() for child in self.children)
+        return "".join(part.text() if isinstance(part, Element) else part for part in self.parts)
 
 
 class Document(HTMLParser):
@@ -57,19 +62,19 @@ class Document(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = Element(tag, {name: value or "" for name, value in attrs}, self.here)
-        self.here.children.append(element)
+        self.here.parts.append(element)
         if tag not in VOID:
             self.here = element
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.here.children.append(Element(tag, {n: v or "" for n, v in attrs}, self.here))
+        self.here.parts.append(Element(tag, {n: v or "" for n, v in attrs}, self.here))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.here.tag == tag, f"</{tag}> closes <{self.here.tag}>"
         self.here = self.here.up
 
     def handle_data(self, data: str) -> None:
-        self.here.own.append(data)
+        self.here.parts.append(data)
 
     def id(self, name: str) -> Element:
         found = [each for each in self.root.all() if each.attrs.get("id") == name]
@@ -156,6 +161,22 @@ class Page(unittest.TestCase):
         self.assertIn(old, text)
         (self.cache / path).write_text(text.replace(old, new))
 
+    def with_all(self) -> Path:
+        """A page that has all there is: red and good bases, ages, machines, findings."""
+        (self.cache / "newest").mkdir()
+        for base in ("v6.1", "v6.12", "v7.3"):
+            (self.cache / "newest" / base).write_text(f"{base[1:]}.999-1~bpo13+1 2026-11-28\n")
+        shutil.copytree(MACHINES / "report", self.cache / "report", dirs_exist_ok=True)
+        # A processor whose name has no place to break.
+        shutil.copytree(MACHINES / "report/v6.12-hardware", self.cache / f"report/v6.12-stick-{'w' * 40}-0123ab")
+        self.change("report/v6.12-hardware/results.json", '"exit_npf": 31', '"exit_npf": 4321')
+        subprocess.run(
+            [TOP / "scripts/take-report", MACHINES / "avic-report-001.tar.gz"], stdout=subprocess.DEVNULL,
+            env=os.environ | {"AVIC_CACHE": str(self.cache)},
+        )  # fmt: skip
+        self.build()
+        return self.folder / "index.html"
+
     def state(self, document: Document) -> str:
         return next(p.attrs["data-state"] for p in document.root.all("p") if "data-state" in p.attrs)
 
@@ -179,7 +200,7 @@ class Numbers(Page):
     def test_a_wrong_number_is_seen(self) -> None:
         self.original()
         text, ktap = ((self.folder / name).read_text() for name in ("index.html", "results.ktap"))
-        one = re.search(r'data-count="v6.1 stack avic=1 pass">\d+', text)[0]
+        one = re.search(r'data-count="v6.1 stack avic=1 pass"><a [^>]*>\d+', text)[0]
         document = Document(text.replace(one, re.sub(r"\d+$", "99", one)))
         self.assertEqual(wrong_numbers(document, ktap), ["v6.1.stack.avic=1 pass"])
         document = Document(re.sub(r' data-count="[^"]*"', "", text))
@@ -203,6 +224,11 @@ class Numbers(Page):
         }
         self.assertEqual(said, traced)
         self.assertEqual(said["v6.1 base"], "202")
+        # The table says in words what the plot shows.
+        row = next(a for a in document.root.all("a") if a.attrs.get("data-flips") == "v6.1 base").up.up
+        self.assertIn("64.4 ms", row.text())
+        self.assertIn("v6.1, base: 200 flips between 0 and 64.4 ms", [svg.attrs["aria-label"] for svg in row.all("svg")])
+        self.assertIn("? None were counted: BASE=v6.12 scripts/flips", document.id("flips-v6.12").up.text())
         plots = [path.attrs["d"] for path in document.root.all("path")]
         # Each flip but the two of the VM's set-up is a step of the line.
         self.assertEqual([plot.count("V") for plot in plots], [200, 2, 2, 2])
@@ -338,6 +364,9 @@ class Words(Page):
             row = document.id("row-v7.3-avic-1-x86-xapic-ipi-test").text()
             self.assertIn(text, row)
             self.assertIn(kind, row)
+            said = document.id("costs-v7.3").up.text()
+            self.assertEqual("✗ 1 test costs more" in said, kind == "costlier")
+            self.assertEqual("More, but allowed: avic=1 x86/xapic_ipi_test." in said, kind == "allowed")
         self.assertIn("on v7.3: avic=1 x86/xapic_ipi_test.", self.said)
 
     def test_suite_and_evidence_of_different_stacks(self) -> None:
@@ -409,6 +438,192 @@ class Words(Page):
         with self.assertRaises(subprocess.CalledProcessError):
             self.build()
         self.assertTrue((self.root / "report/mine").exists())
+
+
+class Age(Page):
+    def test_words(self) -> None:
+        for version, newest, words in (
+            ("6.12.117-1", "6.12.118-1", "1 point release behind 6.12.118-1"),
+            ("6.12.117-1", "6.12.120-1", "3 point releases behind 6.12.120-1"),
+            ("6.18", "6.18.2", "2 point releases behind 6.18.2"),
+            ("7.3.4-1~bpo13+1", "7.3.4-1~bpo13+1", "the newest"),
+            ("7.3.4-1~bpo13+1", "7.3.4-2", "the newest point release, as 7.3.4-2 is"),
+            ("7.3~rc4-1~exp1", "7.3.1-1", "1 point release behind 7.3.1-1"),
+            ("6.12.118-1", "6.12.117-1", "the newest is 6.12.117-1"),
+            ("tree-6990c9cab64f", "6.18.44", "not known, it is no release; the newest is 6.18.44"),
+            ("", "6.18.44", "not known, it is no release; the newest is 6.18.44"),
+        ):
+            with self.subTest(version, newest=newest):
+                self.assertEqual(stored.behind(version, newest), words)
+
+    def test_of_what_the_cache_has_heard(self) -> None:
+        (self.cache / "newest").mkdir()
+        for base, text in (("v6.1", "6.1.195-1 2026-11-28\n"), ("v6.12", "6.12.120-1 2026-11-29\n"), ("v7.3", "torn")):
+            (self.cache / "newest" / base).write_text(text)
+        ages = {e.attrs["data-age"]: e.text() for e in self.build().root.all() if "data-age" in e.attrs}
+        self.assertEqual(ages["v6.1"], "3 point releases behind 6.1.195-1, asked 2026-11-28")
+        # What was not run is as old as what patches/v6.12/base names as tested.
+        self.assertEqual(ages["v6.12"], "2 point releases behind 6.12.120-1, asked 2026-11-29")
+        self.assertEqual({ages["v6.18"], ages["v7.3"]}, {"age not known: make moved asks"})
+
+
+def command_of(document: Document, link: Element) -> str:
+    """The first command where a link of a cell leads to."""
+    codes = [code.text() for code in document.id(link.attrs["href"][1:]).all("code")]
+    return next((code for code in codes if re.match("(make|BASE=)", code)), "")
+
+
+class Again(Page):
+    def test_each_cell_leads_to_its_command(self) -> None:
+        document = Document(self.with_all().read_text())
+        seen: collections.Counter[str] = collections.Counter()
+        for table in document.root.all("table")[1:]:
+            for cell in table.all("td"):
+                text = cell.text().strip()
+                # A plot and its scale, a level, a change's subject, and what there is nothing to run for.
+                labels = text.endswith(" ms") or cell.attrs.get("class") == "wide"
+                if labels or text in ("", "–", "left out", "argued", "base", "stack"):
+                    continue
+                with self.subTest(text, table=table.attrs):
+                    command = command_of(document, cell.all("a")[0])
+                    self.assertTrue(command)
+                seen[command.split(" BASE")[0].split("=")[0]] += 1
+        self.assertGreater(seen["make run"], 100)
+        # Of the flips and of the matrix.
+        self.assertGreater(seen["BASE"], 8)
+
+    def test_it_is_the_command_of_that_cell(self) -> None:
+        document = self.original()
+        count = next(td for td in document.root.all("td") if td.attrs.get("data-count") == "v6.1 stack avic=1 pass")
+        self.assertEqual(command_of(document, count.all("a")[0]), "make run BASE=v6.1 LANES=avic=1 RERUN=1")
+        rows = [tr for tr in document.root.all("tr") if tr.all("th")[:1] and tr.all("th")[0].text() == "x86/xapic_ipi_test"]
+        commands = [command_of(document, a) for a in rows[0].all("a")]
+        want = [f"make run BASE=v7.3 TESTS=x86/xapic_ipi_test LANES={lane} RERUN=1" for lane in ("avic=0", "avic=1,x2avic", "avic=1")]
+        self.assertEqual(commands, [each for each in want for _ in range(2)])
+
+    def test_of_what_needs_more(self) -> None:
+        page = stored.read(TOP, CAPTURED)
+        base = next(base for base in page.bases if base.id == "v7.3")
+        for test, words in (
+            ("kut/apic", "KUT=~/kvm-unit-tests TESTS=kut/apic"), ("l2/smp", "FULL=1 TESTS=l2/smp"),
+            ("foreign/grub", "FULL=1 TESTS=foreign/grub"), ("dirty_log_test", "FULL=1 TESTS=dirty_log_test"),
+            ("irq_test,device", "TESTS=irq_test,device"), ("a;b", "TESTS='a;b'"), ("(load)", ""),
+        ):  # fmt: skip
+            words = f" {words}" if words else ""
+            self.assertEqual(base.again("avic=1", test), f"make run BASE=v7.3{words} LANES=avic=1 RERUN=1")
+        for base.runner, command in (
+            ("hardware", "make run BASE=v7.3 RUNNER=hardware TESTS=x LANES=y RERUN=1"),
+            ("stick-amd-epyc-9354-0123ab", "make stick BASE=v7.3 TESTS=x LANES=y"),
+        ):
+            self.assertEqual(base.again("y", "x"), command)
+
+    def test_make_knows_all_that_is_set(self) -> None:
+        settings = set(" ".join(re.findall(r"^SETTINGS \+?= (.*)", (TOP / "Makefile").read_text(), re.MULTILINE)).split())
+        commands = [code.text() for code in self.original().root.all("code") if code.text().startswith("make ")]
+        self.assertGreater(len(commands), 50)
+        for command in commands:
+            _, target, *words = shlex.split(command)
+            self.assertIn(target, ("run", "stick", "moved"))
+            self.assertEqual({word.split("=")[0] for word in words} - settings, set())
+
+
+class Machines(Page):
+    """tests/captured/machines: the emulator, hardware by ssh, and a stick's report as it came."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        shutil.rmtree(self.cache)
+        shutil.copytree(MACHINES, self.cache)
+
+    def take(self, path: Path | None = None) -> str:
+        """What scripts/take-report says about a stick's report."""
+        return subprocess.run(
+            [TOP / "scripts/take-report", path or self.cache / "avic-report-001.tar.gz"], stdout=subprocess.PIPE,
+            text=True, env=os.environ | {"AVIC_CACHE": str(self.cache)},
+        ).stdout  # fmt: skip
+
+    def cells(self, document: Document, name: str) -> dict[str, str]:
+        return {e.attrs[name]: " ".join(e.text().split()) for e in document.root.all() if name in e.attrs}
+
+    def test_a_column_for_each(self) -> None:
+        said = self.take()
+        stick = next(path.name for path in (self.cache / "report").glob("*-stick-*"))
+        document = self.build()
+        numbers = self.cells(document, "data-beside")
+        # As take-report counted, of the same results.
+        self.assertIn(f"same     {numbers[f'{stick} same']} results", said)
+        self.assertEqual(numbers[f"{stick} not-run"], str(len(re.findall("^not run  on the machine ", said, re.MULTILINE))))
+        self.assertEqual([numbers[f"v6.12-hardware {kind}"] for kind in ("same", "differs", "not-run", "not-emulated")], ["8", "0", "14", "0"])
+        held = self.cells(document, "data-held")
+        self.assertEqual(held[f"{stick} x86_64/svm_int_ctl_test"], "same")
+        self.assertEqual(held[f"{stick} x86_64/xapic_state_test"], "not run")
+        # It was refused on hardware.
+        self.assertEqual(held["v6.12-hardware x86_64/vcpu_create_fail_test"], "not run")
+        head = next(tr for tr in document.root.all("tr") if tr.all("th")[0].text() == "test" and len(tr.all("th")) == 3)
+        self.assertIn("stick: AMD EPYC-Genoa Processor", head.text())
+        self.assertIn("None: where both have a result", document.id("findings").up.text())
+
+    def test_what_differs_is_a_finding_about_the_emulator(self) -> None:
+        """Apart from the stack's verdict, with the test and the count."""
+        path = self.cache / "report/v6.12/results.json"
+        found = json.loads(path.read_text())
+        for result in found["stack"]["results"]:
+            if (result["lane"], result["name"]) == ("avic=0", "x86_64/xapic_ipi_test"):
+                result |= {"status": "fail", "note": "exit status 254"}
+            if (result["lane"], result["name"]) == ("avic=1,x2avic", "x86_64/svm_int_ctl_test"):
+                result["counts"]["exit_npf"] = 4321
+        lost = next(r for r in found["base"]["results"] if (r["lane"], r["name"]) == ("avic=0", "x86_64/xapic_ipi_test"))
+        found["base"]["results"].remove(lost)
+        path.write_text(json.dumps(found))
+        document = self.build()
+        held = self.cells(document, "data-held")
+        want = "same in 2 of 4 base avic=0: only there stack avic=0: different, fail in the emulator, pass on the machine: 4s"
+        self.assertEqual(held["v6.12-hardware x86_64/xapic_ipi_test"], want)
+        text = "stack avic=1,x2avic: different, exit_npf is 4321 in the emulator, 31 on the machine"
+        self.assertIn(text, held["v6.12-hardware x86_64/svm_int_ctl_test"])
+        listed = [" ".join(li.text().split()) for li in document.root.all("li") if " in the emulator, " in li.text()]
+        self.assertEqual(len(listed), 2)
+        self.assertIn("x86_64/svm_int_ctl_test stack, avic=1,x2avic: exit_npf is 4321 in the emulator, 31 on the machine. Again", listed)
+        self.assertEqual(stored.read(TOP, self.cache).bases[2].id, "v6.12-hardware")
+        self.assertEqual(stored.read(TOP, self.cache).bases[2].red, [])
+
+    def test_no_emulator(self) -> None:
+        shutil.rmtree(self.cache / "report/v6.12")
+        document = self.build()
+        self.assertEqual(self.cells(document, "data-beside")["v6.12-hardware same"], "?")
+        self.assertIn("no results of the emulator to hold them against: make run BASE=v6.12", document.root.text())
+        self.assertIn("? No machine was held against the emulator yet.", document.root.text())
+
+    def test_no_machine(self) -> None:
+        document = self.original()
+        self.assertIn("scripts/take-report FILE", document.id("machines").up.text())
+
+    def test_a_report_made_to_do_harm(self) -> None:
+        """The page shows it as text, whatever a stranger wrote."""
+        folder = self.root / "evil"
+        folder.mkdir()
+        subprocess.run(["tar", "-xzf", self.cache / "avic-report-001.tar.gz", "-C", folder], check=True)
+        evil = b"<script>alert(1)</script>\xff\x1b]0;owned\x07"
+        for name in ("machine", "what", "stack.1.dmesg"):
+            text = (folder / name).read_bytes()
+            (folder / name).write_bytes(text.replace(b"AMD EPYC", evil).replace(b"stack ", b"stack " + evil).replace(b"Linux version", evil))
+        subprocess.run(["tar", "-czf", self.root / "evil.tar.gz", "-C", folder, *(p.name for p in folder.iterdir())], check=True)
+        self.take(self.root / "evil.tar.gz")
+        document = self.build()
+        self.assertEqual(document.root.all("script"), [])
+        self.assertIn("stick: <script>alert(1)</script>", document.root.text())
+        self.assertIn("<script>alert(1)</script>", document.id("suite-v6.12").up.text())
+
+    def test_costs_are_those_of_the_ktap(self) -> None:
+        """Of what the machines said, without our own reader."""
+        said = self.cells(self.build(), "data-cost")
+        for level in ("base", "stack"):
+            text = (self.folder / f"logs/v6.12/report/{level}.avic,x2avic,zen4.ktap").read_text()
+            lane = text[text.index("ok 1 avic=0") :]
+            # exit_1024 is a nested page fault; ci/run/costs lets the other two have as many as time gives.
+            tests = ("set_boot_cpu_id", "svm_int_ctl_test", "xapic_state_test")
+            faults = [re.search(rf"start x86_64/{test}\n(?:.*\n)*?.* exit_1024=(\d+)", lane)[1] for test in tests]
+            self.assertEqual(said[f"v6.12 {level} avic=1,x2avic exit_npf"], str(sum(map(int, faults))))
 
 
 class Formats(Page):
@@ -494,18 +709,115 @@ CONTRAST = """(() => {
 })()"""
 
 
+def barriers(browser: Browser, page: Path, width: int, scheme: str) -> list[str]:
+    """What axe-core finds on a page as it opens, and with all that is folded."""
+    browser.open(page, width, scheme)
+    browser.value((npm.modules(AXE) / "axe-core/axe.min.js").read_text() + "; 0")
+    found = []
+    for fold in ("", "document.querySelectorAll('details').forEach(fold => fold.open = true);"):
+        browser.value(f"{fold} 0")
+        said = browser.value("axe.run().then(found => [found.violations, found.passes.length].map(x => JSON.stringify(x)))")
+        violations, passes = map(json.loads, said)
+        found += [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in violations]
+        found += [] if passes > 15 else [f"axe-core looked at {passes} things only"]
+    return found
+
+
+def unreached(browser: Browser, page: Path, width: int) -> list[str]:
+    """What the keyboard does not reach on a page, or does not show; and whether a cell's link shows its command."""
+    browser.open(page, width, "light")
+    left = browser.value(REACHABLE)
+    found = [] if left > 50 else [f"only {left} things to reach"]
+    for _ in range(left):
+        browser.press("Tab")
+        if flaw := browser.value(REACHED):
+            found.append(flaw)
+    found += browser.value("[...document.querySelectorAll('[data-reach]')].map(e => e.outerHTML.slice(0, 80) + ' is not reached')")
+    # By Enter a fold opens, and the command of a cell in it comes into view.
+    browser.value("[...document.querySelectorAll('summary')].find(each => each.textContent.startsWith('All ')).focus()")
+    browser.press("Enter")
+    link = "[...document.querySelectorAll('details[open] table [href^=\"#again\"]')].pop()"
+    if not browser.value(f"Boolean({link})"):
+        return [*found, "a fold did not open"]
+    browser.value(f"{link}.focus()")
+    browser.press("Enter")
+    return found if browser.value(SHOWN) else [*found, "the command of a cell is not shown"]
+
+
+# Whether a link's target comes into view; a busy machine has ten seconds for that.
+SHOWN = """new Promise(done => {
+	const look = left => {
+		const box = document.querySelector(":target")?.getBoundingClientRect();
+		const shown = Boolean(box && box.height && box.top >= 0 && box.bottom <= innerHeight);
+		if (shown || !left) done(shown); else setTimeout(look, 100, left - 1);
+	};
+	look(100);
+})"""
+# Marks what Tab has to reach, and says how much that is.
+REACHABLE = """(() => {
+	const all = [...document.querySelectorAll("a[href], summary, [tabindex='0']")].filter(e => e.checkVisibility());
+	all.forEach(e => e.dataset.reach = "");
+	return all.length;
+})()"""
+# Takes the mark of what has the focus, and says if nobody could see that.
+REACHED = """(() => {
+	const e = document.activeElement, looks = getComputedStyle(e);
+	delete e.dataset.reach;
+	return looks.outlineStyle === "none" || looks.outlineWidth === "0px" ? `${e.outerHTML.slice(0, 80)} shows no focus` : "";
+})()"""
+
+
 class Looks(Page):
+    @slow
+    def test_for_all_readers(self) -> None:
+        """axe-core has nothing to say, folded and unfolded, and all can be had by the keyboard."""
+        page = self.with_all()
+        with Browser() as browser:
+            for width in (1280, 390):
+                for scheme in ("light", "dark"):
+                    with self.subTest(width=width, scheme=scheme):
+                        self.assertEqual(barriers(browser, page, width, scheme), [])
+            for width in (1280, 390):
+                with self.subTest(width=width):
+                    self.assertEqual(unreached(browser, page, width), [])
+
+    @slow
+    def test_barriers_are_seen(self) -> None:
+        text = self.with_all().read_text()
+        bad = self.folder / "bad.html"
+        with Browser() as browser:
+            for flaw, broken in {
+                "html-has-lang": text.replace('<html lang="en">', "<html>"),
+                "svg-img-alt": re.sub(r'(<svg .*?) aria-label="[^"]*"', r"\1", text),
+                "color-contrast": text.replace("--quiet: #5c636b", "--quiet: #b0b5bb"),
+            }.items():
+                bad.write_text(broken)
+                with self.subTest(flaw):
+                    self.assertNotEqual(broken, text)
+                    self.assertIn(flaw, "\n".join(barriers(browser, bad, 390, "light")))
+            # Fewer links, for less time.
+            text = re.sub('<table class="matrix".*?</table>', "", text, flags=re.DOTALL)
+            for flaw, broken in {
+                "is not reached": text.replace("<summary>", '<summary tabindex="-1">', 1),
+                "shows no focus": text.replace("</style>", "*:focus { outline: none !important }</style>"),
+                "not shown": text.replace("</style>", "li:target { display: none }</style>"),
+            }.items():
+                bad.write_text(broken)
+                with self.subTest(flaw):
+                    self.assertIn(flaw, "\n".join(unreached(browser, bad, 390)))
+
+    @slow
     def test_in_a_browser(self) -> None:
         """Wide and narrow, light and dark; the pictures are left in build/screenshots."""
-        self.original()
+        page = self.with_all()
         pictures = TOP / "build/screenshots"
         pictures.mkdir(parents=True, exist_ok=True)
         with Browser() as browser:
             for width in (1280, 390):
                 for scheme in ("light", "dark"):
                     with self.subTest(width=width, scheme=scheme):
-                        self.assertEqual(flaws(browser, self.folder / "index.html", width, scheme), [])
-                    browser.open(self.folder / "index.html", width, scheme)
+                        self.assertEqual(flaws(browser, page, width, scheme), [])
+                    browser.open(page, width, scheme)
                     browser.screenshot(pictures / f"{width}-{scheme}.png")
         self.assertEqual(len({path.read_bytes() for path in pictures.glob("*.png")}), 4)
 

@@ -15,6 +15,8 @@ from avic.page.stored import Page, Shown
 from avic.results import GOOD, Flips
 
 HERE = Path(__file__).resolve().parent
+# What became of a machine's results beside the emulator's, in words.
+KINDS = {"same": "same", "differs": "different", "not-run": "not run", "not-emulated": "only there"}
 # The plot's size, in units of its own; the page stretches it.
 WIDTH, TOP, BOTTOM = 1000, 3, 21
 
@@ -41,7 +43,7 @@ def log_of(found: Page, base: Shown, name: str) -> str:
 
 def span(flips: dict[str, Flips]) -> int:
     """The microseconds that a base's plot shows: its longer level, and 5 % more."""
-    return max(max(each.windows, default=0) for each in flips.values()) * 21 // 20 or 1
+    return max(each.us for each in flips.values()) * 21 // 20 or 1
 
 
 def curve(flips: Flips, us: int) -> Markup:
@@ -64,7 +66,7 @@ def page(found: Page) -> str:
     )
     env.globals.update(
         anchor=anchor, log_of=log_of, curve=curve, span=span,
-        statuses=ktap.STATUSES, good=GOOD,
+        statuses=ktap.STATUSES, good=GOOD, kinds=KINDS,
     )  # fmt: skip
     style = Markup((HERE / "style.css").read_text())
     return env.get_template("page.html").render(page=found, style=style)

@@ -2,39 +2,49 @@
 """What the runs have left in the cache, as the report shows it.
 
 The folders are report/<base>, evidence/<base> and flips/<base>.  <base> is a folder of
-patches/; with a runner other than the emulator its name follows, as in v6.12-hardware.
-Nothing is judged here: scripts/avic/results.py has the one judge.
+patches/; with a runner other than the emulator its name follows, as in v6.12-hardware, and
+with a report that came from a stick, stick-<machine>.  newest/<base> is what scripts/fetch and
+scripts/moved have heard of.  Nothing is judged here: scripts/avic/results.py has the one judge.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from avic import ktap, summary
+from avic import costs, ktap, summary
 from avic.ktap import Result
-from avic.base import Base
+from avic.base import Base, numbers
 from avic.changes import IN_BASE, ids, read_changes
 from avic.patch import read_patch
 from avic.process import fail
 from avic.proof import load_proofs
 from avic.results import (
-    BothFlips, Case, Evidence, Flips, Judgement, Column, Suite, judge_evidence,
+    GOOD, BothFlips, Case, Evidence, Flips, Judgement, Column, Suite, judge_evidence,
     judge_flips, red, seen_again,
 )  # fmt: skip
-from avic.tables import read_table
+from avic.tables import entries, read_table
+from avic.takenreport import Beside, Held, beside
 
 # Of a base's first kernel log line.
 BANNER = re.compile(r"Linux version .*")
 
 
+@functools.cache
+def full_tests() -> list[str]:
+    """Selftests that only FULL=1 runs."""
+    return [words[0] for words in entries("run/selftests") if words[1].startswith("full:")]
+
+
 class ShownSuite:
     """The suite of a base, as the page shows it."""
 
-    def __init__(self, suite: Suite) -> None:
-        self.suite = suite
+    def __init__(self, suite: Suite, policy: costs.Policy) -> None:
+        self.suite, self.policy = suite, policy
         self.what, self.levels, self.again = suite.what, suite.levels, suite.again
 
     @property
@@ -46,8 +56,18 @@ class ShownSuite:
     def lanes(self) -> list[str]:
         return list(dict.fromkeys(r.lane for level in self.levels for r in level.results))
 
+    @cached_property
+    def costs(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """What ci/run/costs judges: count -> lane -> its sum on base and stack; counts that are 0 everywhere left out."""
+        found = costs.totals(self.policy, self.suite.base.results, self.suite.stack.results)
+        return {count: lanes for count, lanes in sorted(found.items()) if any(map(any, lanes.values()))}
+
+    def costing(self, kind: str) -> list[Row]:
+        """Rows of tests that cost more than they may (costlier), or as much as ci/run/costs allows (allowed)."""
+        return [row for row in self.rows if any(each.kind == kind for each in row.judged)]
+
     @property
-    def costs(self) -> list[str]:
+    def seconds(self) -> list[str]:
         """How long the lanes took, in words."""
         return [line for level in self.levels for line in summary.costs(level)]
 
@@ -114,6 +134,11 @@ class Row:
         return [each for each in self.run.suite.judgements if each.name == f"{self.lane} {self.name}"]
 
     @property
+    def logged(self) -> bool:
+        """Whether the page has the stack's log, with the command."""
+        return self.stack is not None and self.stack.status not in GOOD and self.verdict not in ("same", "new")
+
+    @property
     def red(self) -> bool:
         """Whether it speaks against the stack."""
         return any(each.red for each in self.judged)
@@ -164,6 +189,8 @@ class Shown:
     evidence: Evidence | None
     both_flips: BothFlips | None
     argued: dict[str, str]  # slug -> why there is nothing to show for it
+    newest: tuple[str, str] | None = None  # the newest version to be had, and the day on which that was asked
+    beside: Beside | None = None  # of a real machine, if there is a run of the emulator to hold it against
 
     @property
     def flips(self) -> dict[str, Flips]:
@@ -187,9 +214,52 @@ class Shown:
         return self.runner == "emulator"
 
     @property
+    def taken(self) -> bool:
+        """Whether it is a report that came from a stick."""
+        return self.runner.startswith("stick-")
+
+    @property
+    def machine(self) -> str:
+        """What machine it was, of one that is no emulator."""
+        return self.run.what.get("runner", self.runner) if self.run else self.runner
+
+    @property
     def make(self) -> str:
         """What `make run` needs to hear for this base and runner."""
-        return f"BASE={self.name}" + ("" if self.emulated else f" RUNNER={self.runner}")
+        return f"BASE={self.name}" + ("" if self.emulated or self.taken else f" RUNNER={self.runner}")
+
+    def again(self, lane: str = "", test: str = "") -> str:
+        """The command that repeats the suite, a lane of it, or a test."""
+        words = [self.make]
+        # (load) and the like are no tests, but of the lane.
+        if test and not test.startswith("("):
+            program = Path(test.split(",")[0]).name
+            words += ["FULL=1"] if test.startswith(("l2/", "foreign/")) or program in full_tests() else []
+            words += ["KUT=~/kvm-unit-tests"] if test.startswith("kut/") else []
+            words.append(f"TESTS={shlex.quote(test)}")
+        words += [f"LANES={shlex.quote(lane)}"] if lane else []
+        if self.taken:
+            return f"make stick {' '.join(words)}"
+        return f"make run {' '.join([*words, 'RERUN=1'])}"
+
+    @property
+    def commands(self) -> dict[str, dict[str, str]]:
+        """Lane -> test -> the command that repeats it, for all that the page has a cell for."""
+        keys = [(row.lane, row.name) for row in (self.run.rows if self.run else [])]
+        keys += [(each.lane, each.test) for each in (self.beside.held if self.beside else [])]
+        found: dict[str, dict[str, str]] = {}
+        for lane, test in sorted(set(keys)):
+            found.setdefault(lane, {})[test] = self.again(lane, test)
+        return found
+
+    @property
+    def age(self) -> str:
+        """How far the version that was run, or else tested, is behind the newest point release, in words."""
+        version = self.version or self.tested
+        if not self.newest:
+            return "age not known: make moved asks"
+        newest, day = self.newest
+        return f"{behind(version, newest)}, asked {day}"
 
     @property
     def version(self) -> str:
@@ -283,6 +353,33 @@ class Page:
     left_out: list[tuple[str, str]]  # tests that only FULL=1 runs, and why
 
     @property
+    def machines(self) -> dict[str, list[Shown]]:
+        """Base -> its real machines."""
+        found: dict[str, list[Shown]] = {}
+        for shown in self.bases:
+            if not shown.emulated:
+                found.setdefault(shown.name, []).append(shown)
+        return found
+
+    @property
+    def compared(self) -> bool:
+        """Whether any machine was held against the emulator."""
+        return any(shown.beside for shown in self.bases)
+
+    @property
+    def findings(self) -> list[Held]:
+        """Where a machine and the emulator differ."""
+        return [each for shown in self.bases if shown.beside for each in shown.beside.of("differs")]
+
+    def held(self, base: str) -> dict[str, dict[str, list[Held]]]:
+        """Test -> a machine's id -> what became of it there beside the emulator, in each lane and level."""
+        found: dict[str, dict[str, list[Held]]] = {}
+        for machine in self.machines[base]:
+            for each in machine.beside.held if machine.beside else []:
+                found.setdefault(each.test, {}).setdefault(machine.id, []).append(each)
+        return dict(sorted(found.items()))
+
+    @property
     def state(self) -> str:
         states = [base.state for base in self.bases]
         return next(state for state in ("red", "incomplete", "good") if state in [*states, "good"])
@@ -313,6 +410,28 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
 
 
+def behind(version: str, newest: str) -> str:
+    """How far a version is behind the newest one, in words."""
+    if version == newest:
+        return "the newest"
+    # A tree by TREE= has its commit for a name.
+    if not re.match(r"\d+\.\d", version):
+        return f"not known, it is no release; the newest is {newest}"
+    mine, theirs = ([*numbers(re.split("[-~]", each)[0]), 0][:3] for each in (version, newest))
+    points = theirs[2] - mine[2]
+    if mine[:2] != theirs[:2] or points < 0:
+        return f"the newest is {newest}"
+    if points == 0:
+        return f"the newest point release, as {newest} is"
+    return f"{points} point release{'s' if points > 1 else ''} behind {newest}"
+
+
+def read_newest(path: Path) -> tuple[str, str] | None:
+    """A base's newest version and the day on which that was heard, of the cache's newest/<base>; None if nobody knows."""
+    match = re.fullmatch(r"(\d+\.\d\S*) (\d{4}-\d\d-\d\d)\n", path.read_text() if path.exists() else "")
+    return (match[1], match[2]) if match else None
+
+
 def subject(bases: list[Base], slug: str) -> str:
     """A change's subject, from the newest base that has it."""
     for base in reversed(bases):
@@ -321,7 +440,7 @@ def subject(bases: list[Base], slug: str) -> str:
     return ""
 
 
-def read_shown(base: Base, runner: str, cache: Path, argued: dict[str, str]) -> Shown:
+def read_shown(base: Base, runner: str, cache: Path, argued: dict[str, str], policy: costs.Policy) -> Shown:
     """What the cache has of a base on a runner; exits with 1 for what can't be read."""
     folder = base.name if runner == "emulator" else f"{base.name}-{runner}"
     folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips")}
@@ -330,7 +449,8 @@ def read_shown(base: Base, runner: str, cache: Path, argued: dict[str, str]) -> 
         flips = BothFlips.read(folders["flips"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={base}")
-    return Shown(base, runner, folders, ShownSuite(suite) if suite else None, evidence, flips, argued)
+    run = ShownSuite(suite, policy) if suite else None
+    return Shown(base, runner, folders, run, evidence, flips, argued, read_newest(cache / "newest" / base.name))
 
 
 def read(top: Path, cache: Path) -> Page:
@@ -338,12 +458,18 @@ def read(top: Path, cache: Path) -> Page:
     changes, _ = read_changes(top / "patches/changes")
     proofs = load_proofs(top / "ci/proofs", ids(changes))
     argued = {proof.slug: proof.why for proof in proofs if proof.test == "-"}
+    policy = costs.Policy(top / "ci/run/costs")
     every, bases = Base.every(top), []
     for base in every:
         runners = {
             found.name.removeprefix(f"{base}-") for found in (cache / "report").glob(f"{base}-*")
         }
-        bases += [read_shown(base, runner, cache, argued) for runner in ("emulator", *sorted(runners))]
+        emulated, *machines = (read_shown(base, runner, cache, argued, policy) for runner in ("emulator", *sorted(runners)))
+        for machine in machines:
+            if machine.run and emulated.run:
+                levels = {level.name: level.results for level in machine.run.levels if level.results}
+                machine.beside = beside(levels, emulated.run.suite, policy)
+        bases += [emulated, *machines]
     rows = [Change(change.id, change.slug, subject(every, change.slug)) for change in changes]
     for row in rows:
         row.cells = [shown.cell(row.slug) for shown in bases if shown.emulated]
