@@ -19,6 +19,7 @@ from pathlib import Path
 
 from machine import ENV, RULES, TOP, Machine, sh
 from avic import ktap
+from avic.bundle import compile_program
 
 STANDIN = TOP / "tests/standin"
 RUNNER = TOP / "scripts/runners/hardware"
@@ -30,6 +31,8 @@ CPU = "EPYC-Genoa,+svm,+npt,+avic,+x2avic"
 EDU = "0000:00:1e.0"
 # A network card with a driver, and without a cable.
 CARD = "0000:00:1d.0"
+# A USB controller with nothing on it.
+USB = "0000:00:1b.0"
 # A test's first argument is that device, and VFIO has it.
 GETS_EDU = f"[ $1 = {EDU} ] && readlink /sys/bus/pci/devices/$1/driver | grep -q vfio-pci"
 # What a job may change, and all processes; see snapshot() for those of this very login.
@@ -98,6 +101,7 @@ class StandIn:
                 "-display", "none",
                 *IOMMU,
                 "-device", f"edu,addr={EDU[-4:]}",
+                "-device", f"qemu-xhci,addr={USB[-4:]}",
                 "-netdev", f"stream,id=n0,server=off,{cable}",
                 "-device", "virtio-net-pci,netdev=n0,romfile=",
                 "-device", f"virtio-net-pci,romfile=,addr={CARD[-4:]}",
@@ -215,9 +219,10 @@ class Hardware(Machine):
         return standin
 
     def bundle(
-        self, programs: dict[str, str], lanes: str = "lane l l avic=1", machine: str = "avic x2avic"
-    ) -> Path:
-        """A bundle with shell programs as the tests of each lane."""
+        self, programs: dict[str, str | Path], lanes: str = "lane l l avic=1", machine: str = "avic x2avic", seconds: int = 60,
+        arguments: str = "DEVICE",
+    ) -> Path:  # fmt: skip
+        """A bundle with shell programs, or C files, as the tests of each lane, which may take some seconds each."""
         folder = self.scratch()
         tests = folder / "image/selftests"
         tests.mkdir(parents=True)
@@ -225,11 +230,14 @@ class Hardware(Machine):
         (folder / "image/modules/l").symlink_to(self.kernel)
         (folder / "image/bzImage").symlink_to(self.kernel / "bzImage")
         for name, program in programs.items():
+            if isinstance(program, Path):
+                compile_program(program, tests / name)
+                continue
             (tests / name).write_text(f"#!/bin/sh\n{program}\n")
             (tests / name).chmod(0o755)
         plan = [f"machine {machine}"]
         for lane in lanes.split("\n"):
-            plan += [lane, *(f"test 60 {name} ./{name} DEVICE" for name in programs)]
+            plan += [lane, *(f"test {seconds} {name} ./{name} {arguments}" for name in programs)]
         (folder / "plan").write_text("\n".join(plan) + "\n")
         sh(TOP / "scripts/bundle", folder / "image", folder / "plan", folder / "bundle")
         shutil.copy(self.kernel / "config", folder / "bundle")
@@ -336,6 +344,17 @@ class Hardware(Machine):
         self.assert_as_before()
         self.assertEqual(self.run_lane(folder, VFIO=CARD)[0], 0)
         self.assertEqual(self.results(folder)["good"].status, "pass")
+        self.assert_as_before()
+
+    def test_2_interrupts_of_a_usb_controller(self) -> None:
+        """They are posted, and wake a halted vCPU by way of the GA Log: what VFIO= is for with any such controller."""
+        folder = self.bundle(
+            {"posted_irq": TOP / "tests/guest/posted_irq.c"}, machine="avic x2avic iommu", arguments="-d DEVICE -i50"
+        )
+        self.assertEqual(self.run_lane(folder, VFIO=USB)[0], 0)
+        result = self.results(folder)["posted_irq"]
+        ktap.prove(result, "on,host_irqs=0,ga_log>=35", True)
+        self.assertEqual(result.status, "pass", result)
         self.assert_as_before()
 
     def test_2_avic_that_is_never_active(self) -> None:
@@ -523,8 +542,8 @@ class Hardware(Machine):
 
     def test_7_kexec_that_does_not_return(self) -> None:
         """Its plan stands still: the machine is power-cycled, once."""
-        folder = self.bundle({"long": "kill -STOP $PPID; sleep 1000"}, "lane l l avic=0", "avic x2avic")
-        process, size = self.kexec(folder, BOOT_SECONDS="100", POWER=str(self.reset()))
+        folder = self.bundle({"long": "kill -STOP $PPID; sleep 1000"}, "lane l l avic=0", "avic x2avic", 5)
+        process, size = self.kexec(folder, BOOT_SECONDS="60", POWER=str(self.reset()))
         said = process.communicate()[1]
         print(said, end="")
         self.assertEqual(process.returncode, 1)

@@ -16,6 +16,7 @@ from avic import remote
 from avic.base import Base
 from avic.ktap import Progress, SplatRules, read_ktap
 from avic.plan import Lane, Plan, Test, listed
+from avic.runners import hardware
 
 CAPTURED = TOP / "tests/captured"
 RULES = SplatRules.read(TOP / "ci/run/splats")
@@ -90,7 +91,72 @@ class Policies(unittest.TestCase):
         self.assertEqual(self.lanes(device=True), [])
 
 
+class SpareDevice(unittest.TestCase):
+    def test_what_is_not_spare(self) -> None:
+        """What VFIO= names is refused by what is below it, or beside it; a controller with nothing on it is not."""
+        text = (TOP / "ci/hardware/preflight").read_text()
+        functions = text[text.index("# A network card is in use") : text.index("# What is needed to boot another kernel")]
+        for below, group, why in (
+            ("", "", ""), ("nvme/nvme0/nvme0n1", "", "has a disk"), ("usb1/1-1/1-1:1.0/host2/block/sda", "", "has a disk"),
+            ("usb1/1-1/1-1:1.0/0003:1.1/input/input7", "", "has a keyboard or a mouse"), ("", "0000:00:05.0", "not alone in its IOMMU group"),
+            ("used", "", "is in use by dpdk-testpmd .process 7."),
+        ):  # fmt: skip
+            with self.subTest(below or group), tempfile.TemporaryDirectory() as folder:
+                device = Path(folder) / "0000:00:04.0"
+                for path in (device / below, device / "iommu_group/devices/0000:00:04.0", device / "iommu_group/devices" / group):
+                    path.mkdir(parents=True, exist_ok=True)
+                stubs = "ok() { echo ok $*; }; missing() { echo MISSING $*; }; vfio() { echo 0000:00:04.0; }\n"
+                stubs += f"users_of() {{ [ ! -d {device}/used ] || echo 'dpdk-testpmd (process 7)'; }}\n"
+                done = subprocess.run(
+                    ["busybox", "sh", "-c", f"pci={folder}\n{stubs}{functions}\nspare_device"], capture_output=True, text=True
+                )  # fmt: skip
+                self.assertRegex(done.stdout, f"^MISSING vfio 0000:00:04.0 .*{why}" if why else "^ok vfio 0000:00:04.0\n$", done.stderr)
+
+
+class SmallRun(unittest.TestCase):
+    def test_no_room_for_the_logs(self) -> None:
+        """/run may be small: what the logs may need has to be free there before a job begins."""
+        text = (TOP / "ci/hardware/preflight").read_text()
+        functions = text[text.index("ok() {") : text.index("flag() {")] + text[text.index("memory() {") : text.index("# What a crash leaves")]
+        for free, line in (("39", "MISSING run 39 MiB free in /run, 40 are needed for the logs"), ("40", "ok run 40 MiB free in /run")):
+            with self.subTest(free), tempfile.TemporaryDirectory() as want:
+                (Path(want) / "mib").write_text("1\n")
+                stub = f"df() {{ printf 'Filesystem\\ntmpfs 99 9 {free} 9%% /run\\n'; }}\n"
+                done = subprocess.run(
+                    ["busybox", "sh", "-c", f"want={want} job=/run/avic\n{stub}{functions}\nmemory"], capture_output=True, text=True
+                )  # fmt: skip
+                self.assertEqual(done.stdout.splitlines()[1], line, done.stderr)
+
+
+class Probes(unittest.TestCase):
+    def test_of_others_stay(self) -> None:
+        """The plan adds its own probes and takes those away, by name; a file that is emptied has none of anybody's."""
+        text = (TOP / "ci/guest/run-plan").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            counters = Path(folder) / "instances/avic/events/avic"
+            counters.mkdir(parents=True)
+            probes = Path(folder) / "kprobe_events"
+            probes.write_text("p:mine/own vfs_read\n")
+            functions = [text[text.index(f"\n{name}() {{") :].partition("\n}\n")[0] + "\n}\n" for name in ("watch_avic", "watch_device", "unwatch")]
+            subprocess.run(
+                ["busybox", "sh", "-c", f"tracing={folder} counters={folder}/instances/avic device=\n{''.join(functions)}watch_avic; unwatch"],
+                check=True,
+            )  # fmt: skip
+            lines = probes.read_text().splitlines()
+        self.assertEqual(lines[0], "p:mine/own vfs_read")
+        added, removed = ({line[len(sign):].split()[0] for line in lines if line.startswith(sign)} for sign in ("p:avic/", "-:avic/"))
+        self.assertEqual(added, removed)
+        self.assertEqual(len(lines), 1 + 2 * len(added))
+        self.assertGreater(len(added), 3)
+
+
 class Connection(unittest.TestCase):
+    def test_a_login_that_talks(self) -> None:
+        """What a .bashrc prints is no part of the boot's name."""
+        boot = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+        with mock.patch.object(remote.Host, "run", return_value=subprocess.CompletedProcess([], 0, f"Welcome!\n{boot}")):
+            self.assertEqual(hardware.Job(remote.Host(), Path("/nowhere")).boot_id(), boot)
+
     def test_it_lends_the_machine_nothing(self) -> None:
         """No agent, no shared connection, and a name that is no option."""
         with mock.patch.dict(os.environ, {"HOST": "-oProxyCommand=x"}):
@@ -214,6 +280,16 @@ class Kexec(unittest.TestCase):
         self.assertEqual(len(ours.splitlines()), len(init.splitlines()))
         with self.assertRaises(ValueError):
             remote.serial_init("poweroff -f", "ttyS7")
+
+    def test_what_systemd_refuses_is_not_left_to_the_next_kexec(self) -> None:
+        text = (TOP / "ci/hardware/boot").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            for old, new in (('. "$here/lib.sh"\n', 'own() { echo "$*"; [ "$1" != systemctl ]; }\n'), ("/run/systemd/system", folder)):
+                self.assertIn(old, text)
+                text = text.replace(old, new)
+            done = subprocess.run(["busybox", "sh", "-c", text, "boot", "quiet"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual([line.split(" --")[1].split()[0] for line in done.stdout.splitlines() if line.startswith("kexec")], ["load", "unload"])
 
     def test_ktap_among_other_lines(self) -> None:
         serial = "\x1b[2JBIOS\r\n[    0.1] Linux\r\nKTAP version 1\r\n1..1\r\n"
