@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -13,13 +12,16 @@ from pathlib import Path
 
 from project import TOP
 from avic import ktap
+from avic.bundle import pack_initramfs
 from avic.paths import CACHE
+from avic.plan import Plan
 
 PATCHES = TOP / "patches/v6.12"
 # The user's settings must not change what is tested.
 OURS = (
     "BASE", "TREE", "TESTS", "LANES", "FULL", "RERUN", "RUNNER", "QEMU", "CPU", "V",
     "CONFIG", "HOST", "VFIO", "KEXEC", "SERIAL", "POWER",
+    "LEVEL", "CMD", "SHARE", "TOOLS", "GDB", "KUT", "RUNS",
 )  # fmt: skip
 ENV = {name: value for name, value in os.environ.items() if name not in OURS}
 ENV |= {"BASE": "v6.12", "AVIC_CACHE": str(CACHE), "GIT_CONFIG_GLOBAL": "/dev/null"}
@@ -42,6 +44,23 @@ def image(level: str) -> Path:
     return Path(sh(TOP / "scripts/build", level))
 
 
+def load_before(modules: Path, folder: Path) -> None:
+    """Have the machine load modules, in the order of their names, before anything else.
+
+    They are a second archive behind folder/bundle/initramfs.
+    """
+    root = folder / "before"
+    shutil.copytree(modules, root / "before")
+    shutil.copy(TOP / "ci/guest/init", root / "init.own")
+    names = sorted(path.name for path in modules.iterdir())
+    loads = "".join(f"/bin/busybox insmod /before/{name}\n" for name in names)
+    (root / "init").write_text(f"#!/bin/busybox sh\n{loads}exec /init.own\n")
+    (root / "init").chmod(0o755)
+    pack_initramfs(root, folder / "second")
+    with (folder / "bundle/initramfs").open("ab") as initramfs:
+        initramfs.write((folder / "second").read_bytes())
+
+
 class Machine(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
@@ -53,25 +72,30 @@ class Machine(unittest.TestCase):
         return folder
 
     def guest(
-        self, level: str, plan: str, programs: dict[str, str | Path], **env: str
+        self, level: str, plan: str, programs: dict[str, str | Path], built: Path | None = None, **env: str
     ) -> dict[str, ktap.Result]:
-        """Boot a level with programs as the tests of a plan: shell text, or a C file."""
+        """Boot a level with programs as the tests of a plan: shell text, a C file, or what is built already.
+
+        built: another kernel than that of the level, with KVM's modules, and before/, what these need.
+        """
         folder = self.scratch()
-        built = image(level)
+        built = built or image(level)
         tests = folder / "image/selftests"
         tests.mkdir(parents=True)
         for name in ("bzImage", "kvm.ko", "kvm-amd.ko"):
             (tests.parent / name).symlink_to(built / name)
         for name, program in programs.items():
-            if isinstance(program, Path):
+            if isinstance(program, Path) and program.suffix != ".c":
+                shutil.copy(program, tests / name)
+            elif isinstance(program, Path):
                 sh("gcc", "-static", "-O2", "-Wall", "-Werror", "-o", tests / name, program)
             else:
                 (tests / name).write_text(f"#!/bin/sh\n{program}\n")
                 (tests / name).chmod(0o755)
         (folder / "plan").write_text(plan)
         sh(TOP / "scripts/bundle", folder / "image", folder / "plan", folder / "bundle")
+        if (built / "before").is_dir():
+            load_before(built / "before", folder)
         subprocess.run([TOP / "scripts/runners/emulator", folder / "bundle", folder], env=ENV | env)
-        names = re.findall(r"^test \d+ (\S+)", plan, re.MULTILINE)
-        lanes = {re.search(r"^lane (\S+)", plan, re.MULTILINE)[1]: names}
         text = (folder / "ktap").read_text(errors="replace")
-        return {result.name: result for result in ktap.read_ktap(text, lanes, RULES)}
+        return {result.name: result for result in ktap.read_ktap(text, Plan.read(plan).names, RULES)}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -37,7 +38,10 @@ class Key:
 
     def close(self) -> None:
         run("gpgconf", "--homedir", self.home, "--kill", "all")
-        shutil.rmtree(self.home)
+        # The agent removes its sockets after gpgconf has told it to end.
+        while self.home.exists():
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.home)
 
 
 class Server:

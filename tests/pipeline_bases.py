@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Each base's stack on its real kernel: git, quilt, refresh and compare agree with scripts/apply.
+"""Each base's stack on its real kernel: git, quilt, refresh, compare and threads agree with scripts/apply.
 
 A base whose source can't be had here, for want of a network, is skipped, with the reason.
 """
@@ -81,6 +81,10 @@ class Stack(unittest.TestCase):
                     (tree / name).read_text(),
                     subprocess.check_output(["git", "-C", self.repo, "show", f"stack:{name}"], text=True),
                 )
+
+    def test_threads(self) -> None:
+        """The stack's own code with real threads; on the default base also with each fault."""
+        source_of(self.base, "threads")
 
     def files(self) -> dict[Path, bytes]:
         """What patches/<base> has, the small form as well."""

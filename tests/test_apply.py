@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/apply: exact, or refused with the place named and the tree as it was."""
 
+import os
+import shutil
+
+from project import slow
 from toy import Toy, edit, git
 
 
@@ -17,14 +21,56 @@ class Apply(Toy):
 
     def test_same_commits_every_time(self) -> None:
         repo = self.make_stack()
-        self.script("apply", RESET="1")
+        self.script("apply")
         first = git(repo, "rev-parse", "stack")
+        (repo / ".git/avic.applied").unlink()
         self.script("apply")
         self.assertEqual(git(repo, "rev-parse", "stack"), first)
 
+    def test_what_stands_is_not_applied_again(self) -> None:
+        repo = self.make_stack()
+        seen = self.root / "seen"
+        seen.mkdir()
+        (seen / "patch").write_text(f'#!/bin/sh\necho >>{seen}/calls\nexec {shutil.which("patch")} "$@"\n')
+        (seen / "patch").chmod(0o755)
+
+        def applied(**env: str) -> int:
+            """Apply, and count the patches that are applied for it."""
+            (seen / "calls").write_text("")
+            said = self.script("apply", PATH=f"{seen}:{os.environ['PATH']}", **env).stdout
+            self.assertEqual(said, f"{repo}\n")
+            self.assertEqual(git(repo, "symbolic-ref", "HEAD"), "refs/heads/stack")
+            self.assertEqual(git(repo, "rev-parse", "stack"), git(repo, "rev-parse", "refs/avic/applied"))
+            return len((seen / "calls").read_text())
+
+        self.assertEqual(applied(), 3)
+        self.assertEqual(applied(), 0)
+        git(repo, "checkout", "--quiet", "base")
+        self.assertEqual(applied(), 3)
+        self.assertEqual(applied(), 0)
+        # A word of a changelog.
+        edit(self.patches / "0003-toy-three.patch", "Why.", "Why not.")
+        self.assertEqual(applied(), 3)
+        self.assertIn("Why not.", git(repo, "log", "-1", "--format=%B", "stack"))
+        # Other names alone: the next refresh goes by them.
+        (self.patches / "0003-toy-three.patch").rename(self.patches / "0003-toy-other.patch")
+        edit(self.patches / "series", "0003-toy-three", "0003-toy-other")
+        self.assertEqual(applied(), 3)
+        # A commit of the user's, which is no longer wanted.
+        git(repo, "commit", "--quiet", "--allow-empty", "--message=KVM: SVM: Toy four")
+        self.refused("apply", 1, "commits that patches/toy lacks")
+        self.assertEqual(applied(RESET="1"), 3)
+        # Other code that applies.
+        (self.project / "scripts/avic/exact.py").open("a").write("# more\n")
+        self.assertEqual(applied(), 3)
+        self.assertEqual(applied(), 0)
+        # What cannot be told is applied.
+        (repo / ".git/avic.applied").write_bytes(b"\xff")
+        self.assertEqual(applied(), 3)
+
     def test_users_tree_is_left_alone(self) -> None:
         before = sorted((p, p.stat().st_mtime_ns) for p in self.tree.rglob("*"))
-        self.make_stack()
+        self.commit_stack()
         self.script("apply", RESET="1")
         self.assertEqual(sorted((p, p.stat().st_mtime_ns) for p in self.tree.rglob("*")), before)
 
@@ -137,6 +183,7 @@ class Apply(Toy):
         self.refused("refresh", 1, "uncommitted changes", "commit them")
         self.assertIn("changed line 50", (repo / "arch/x86/kvm/x86.c").read_text())
 
+    @slow
     def test_interrupt_at_any_time(self) -> None:
         repo = self.make_stack()
         self.script("apply", RESET="1")

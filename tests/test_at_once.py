@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mirror import Key, Mirror
-from toy import Toy, git
+from project import slow
+from toy import Toy, edit, git
 
 from avic.aside import aside, put, replaced, sweep
 
@@ -125,6 +126,21 @@ class AtOnce(Toy):
         self.script("fetch")
         self.assertEqual(list(self.cache.glob("base/toy/.new.*")), [])
 
+    def test_killed_while_git_adds_a_worktree(self) -> None:
+        """Git keeps what is half made, and then adds no other."""
+        repo = self.make_stack()
+        for gitdir, commondir in ((None, None), ("", None), (f"{repo.parent}/.new.gone/tree/.git\n", "")):
+            entry = repo / ".git/worktrees/tree"
+            entry.mkdir(parents=True)
+            (entry / "locked").write_text("initializing")
+            for name, text in (("gitdir", gitdir), ("commondir", commondir)):
+                if text is not None:
+                    (entry / name).write_text(text)
+            (repo / ".git/avic.applied").unlink(missing_ok=True)
+            for verb in ("apply", "refresh"):
+                self.script(verb, RESET="1")
+            self.assertFalse(entry.exists())
+
     def test_interrupt_of_apply_while_it_fetches(self) -> None:
         """Ctrl-C, or a signal for apply alone: 1.5 GB once stayed for ever."""
         slow = self.root / "bin"
@@ -145,6 +161,102 @@ class AtOnce(Toy):
                 process.terminate()
             self.assertEqual(process.wait(timeout=60), 130 if whole else 143)
             self.assertEqual(list(self.cache.glob("base/toy/.new.*")), [])
+
+
+class Meanwhile(Toy):
+    """Somebody goes on to work while a script runs: nothing of it is lost, and none of it is taken for done."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.repo = self.make_stack()
+        self.script("apply")
+        # What stands is not applied again.
+        (self.repo / ".git/avic.applied").unlink()
+
+    def meanwhile(self, command: str) -> dict[str, str]:
+        """What runs once, when the script applies its first patch: an environment for the script."""
+        tools = self.root / "tools"
+        tools.mkdir(exist_ok=True)
+        once = self.root / "once"
+        once.unlink(missing_ok=True)
+        (tools / "git").write_text(
+            f'#!/bin/bash\ncase "$*" in *" am "*) [ -e {once} ] || {{ touch {once}; cd {self.repo}; {command}; }} >&2 </dev/null ;; esac\n'
+            f'exec {shutil.which("git")} "$@"\n'
+        )
+        (tools / "git").chmod(0o755)
+        return {"PATH": f"{tools}:{os.environ['PATH']}"}
+
+    COMMIT = "sed -i 's/^line 55 of/my line 55 of/' arch/x86/kvm/x86.c; git -c user.name=a -c user.email=a commit -qam 'KVM: SVM: Mine'"
+
+    def mine(self) -> None:
+        """The commit is there, and no script drops it."""
+        self.assertEqual(git(self.repo, "log", "-1", "--format=%s", "stack"), "KVM: SVM: Mine")
+        self.refused("apply", 1, "commits that patches/toy lacks", "scripts/refresh")
+        self.script("refresh")
+        self.assertIn("0004-mine.patch", self.content())
+
+    def test_commit_while_it_refreshes(self) -> None:
+        said = self.script("refresh", **self.meanwhile(self.COMMIT)).stdout
+        self.assertIn("3 patches in patches/toy", said)
+        self.mine()
+
+    def test_commit_while_it_applies(self) -> None:
+        self.refused("apply", 1, "branch stack", "has moved meanwhile", "run again", **self.meanwhile(self.COMMIT))
+        self.mine()
+
+    def test_rebase_while_it_applies(self) -> None:
+        edit = "GIT_SEQUENCE_EDITOR='sed -i 1s/pick/edit/' git -c user.name=a -c user.email=a rebase -q -i base"
+        self.refused("apply", 1, "is in the middle of a rebase", **self.meanwhile(edit))
+        self.assertTrue((self.repo / ".git/rebase-merge").exists())
+
+    def test_edit_of_patches_while_it_refreshes(self) -> None:
+        for what in ("echo '# mine' >>{}/series", "echo >{}/0004-mine.patch", "sed -i s/Why/Mine/ {}/0002-toy-two.patch"):
+            with self.subTest(what):
+                before = self.content()
+                command = what.format(self.patches)
+                self.refused("refresh", 1, "patches/toy has changed meanwhile: run again", **self.meanwhile(command))
+                self.assertNotEqual(self.content(), before)
+                for name in self.content().keys() - before.keys():
+                    (self.patches / name).unlink()
+                for name, text in before.items():
+                    (self.patches / name).write_text(text)
+
+class Killed(Toy):
+    """A script, and the git that it had started, by SIGKILL: git's locks are still there."""
+
+    LOCKS = ("index.lock", "HEAD.lock", "packed-refs.lock", "refs/notes/slug.lock", "refs/heads/stack.lock")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.make_stack()
+        self.repo = Path(self.script("apply").stdout.strip())
+        # Something to apply anew.
+        edit(self.patches / "0003-toy-three.patch", "Why.", "Why not.")
+
+    def leave(self, killed: bool, *names: str) -> None:
+        """What is left if a script was killed, or only a git that the user had started."""
+        for name in names:
+            (self.repo / ".git" / name).parent.mkdir(exist_ok=True)
+            (self.repo / ".git" / name).touch()
+        (self.repo / ".git/avic.lock").write_text("at work\n" if killed else "")
+
+    @slow
+    def test_what_it_leaves_is_removed(self) -> None:
+        self.leave(True, *self.LOCKS)
+        self.script("apply")
+        self.assertEqual([name for name in self.LOCKS if (self.repo / ".git" / name).exists()], [])
+        self.assertEqual((self.repo / ".git/avic.lock").read_text(), "")
+
+    def test_what_is_not_ours_stays(self) -> None:
+        """A git that the user has killed, or that is at work."""
+        self.leave(False, self.LOCKS[-1])
+        self.refused("apply", 1, "File exists")
+        with subprocess.Popen(["git", "-C", self.repo, "cat-file", "--batch"], stdin=subprocess.PIPE) as process:
+            self.leave(True, self.LOCKS[-1])
+            self.refused("apply", 1, "File exists")
+            process.communicate(b"")
+        self.leave(True, self.LOCKS[-1])
+        self.script("apply")
 
 
 class OneAptRoot(Toy):

@@ -9,6 +9,7 @@ from pathlib import Path
 from project import TOP
 from avic.base import Base
 from avic.changes import Bug, Change, pages, read_changes, state, table_of_bugs, with_table
+from avic.outgoing import cover_name, in_a_line, need_fitting, read_cover
 from avic.proof import read_proofs
 from avic.tables import read_table
 from avic.upstream import read_ledger
@@ -30,6 +31,15 @@ class Ours(unittest.TestCase):
             for slug in self.slugs:
                 self.assertIn(state(base, slug), "✓ up –".split(), (base, slug))
             self.assertEqual(set(base.slugs) & set(base.why("Left-out")), set(), base)
+
+    def test_cover_letters_are_of_their_stacks(self) -> None:
+        """And each patch has a line for the letter of some."""
+        for base in Base.every():
+            need_fitting(read_cover(None, base), "cover", base, base.patches)
+            for section in base.series.sections:
+                need_fitting(read_cover(section, base), cover_name(section), base, base.read(section.names))
+            for patch in base.patches:
+                self.assertTrue(in_a_line(patch.slug))
 
     def test_other_lists_name_no_other_change(self) -> None:
         known = set(self.slugs)

@@ -16,6 +16,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import SimpleNamespace
 
+from project import slow
 from toy import TOP, Toy, edit, git
 
 from avic.findings import Finding, Places, enclosing, more, of_checkpatch, of_make
@@ -102,6 +103,26 @@ class Cases(Kernel):
             self.assertRegex(line, f"^{regex}")
 
 
+class Upstream(Kernel):
+    def test_no_line_for_a_patch(self) -> None:
+        """It is red here, before an export misses it."""
+        self.take("provenance-wrong")
+        lines = (CASES / "provenance-wrong/upstream").read_text()
+        (self.project / "patches/upstream").write_text(lines.replace("\none ", "\nthree "))
+        (line,) = self.red("rules", 1)
+        self.assertRegex(line, r"rules 0001-one: .*provenance\(\): patches/upstream has no entry for one")
+
+    def test_line_that_keeps_nothing_together(self) -> None:
+        """A slug that is written wrong would never be missed."""
+        self.take("provenance-wrong")
+        with (self.project / "patches/upstream").open("a") as upstream:
+            upstream.write("together one,two - ## the first is wrong without the second\n")
+        self.assertEqual(len(self.red("rules", 1)), 1)
+        lines = (CASES / "provenance-wrong/upstream").read_text()
+        (self.project / "patches/upstream").write_text(f"{lines}together one,tow - ## one is wrong without the other\n")
+        self.refused("check rules", 1, "patches/upstream: 'together' names tow, which has no entry")
+
+
 def add_cases() -> None:
     """A test for each folder."""
     for folder in sorted(CASES.iterdir()):
@@ -157,6 +178,7 @@ class CouldNotCheck(Kernel):
         self.bin = self.root / "bin"
         self.bin.mkdir()
 
+    @slow
     def test_tool_killed_in_mid_run(self) -> None:
         """It has answered for some files, and dies at a later one."""
         for gate, tool in TOOLS.items():
@@ -206,9 +228,13 @@ class CouldNotCheck(Kernel):
         (build / "findings.json").unlink()
         self.assertEqual(self.red("gcc", 1, RERUN="1"), before)
 
+    @slow
     def test_interrupt_at_any_time(self) -> None:
         """Nothing is left behind, and the next run still knows the base's findings."""
         gates = "gcc sparse own-cocci"
+        # As a gcc does that is cut short at the wrong moment.
+        edit(self.tree / "Makefile", "$(kvm)/:", "$(shell touch $(TMPDIR)/cc.s)\n$(kvm)/:")
+        git(self.tree, "commit", "--quiet", "--all", "--message=temporary files")
         temporary = self.temporary()
         cut = 0
         for moment in self.moments(f"check {gates}")[1::2]:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """The command line of each verb: --help, options beside variables, and what it refuses."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from project import TOP
 from avic import cli
+from avic.process import in_progress
 
 # sparse takes sparse's own arguments.
 VERBS = sorted(
@@ -17,7 +21,7 @@ VERBS = sorted(
     if path.is_file() and os.access(path, os.X_OK) and path.name != "sparse"
 )  # fmt: skip
 # Those that take arguments, with one that none of them takes.
-TAKES = {"affected", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "models", "mutate", "release", "report", "signature"}
+TAKES = {"affected", "bench", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "fit-all", "models", "mutate", "release", "report", "signature", "take-report", "threads"}
 
 
 def call(verb: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +62,14 @@ class Verbs(unittest.TestCase):
                 self.assertIn(Path(name).name, said.stdout)
                 said = call(TOP / name, "--no-such-option")
                 self.assertEqual((said.returncode, said.stdout), (2, ""))
+
+    def test_make_help(self) -> None:
+        """It names what is no target as well, and what can be set."""
+        said = subprocess.check_output(["make", "--no-print-directory", "help"], cwd=TOP, text=True)
+        for verb in VERBS:
+            self.assertRegex(said, rf"\b{verb.name}\b")
+        for name in ("BASE=", "TREE=", "AVIC_CACHE="):
+            self.assertIn(name, said)
 
     def test_a_link_to_a_verb(self) -> None:
         """In a folder of the PATH; one without lib.sh once went on, and wrote into the cache's root."""
@@ -133,6 +145,47 @@ class Replaced(unittest.TestCase):
             )
             self.assertEqual((done.returncode, done.stdout), (130, ""), done.stderr)
             self.assertEqual([path.name for path in Path(top).iterdir()], ["kept"])
+
+
+class Colours(unittest.TestCase):
+    """What is bad is red on a terminal, and nowhere else."""
+
+    def said(self, terminal: bool, code: str, **env: str) -> str:
+        """What a program prints, to a terminal or to a pipe."""
+        ours, its = os.openpty() if terminal else os.pipe()
+        with os.fdopen(ours, "rb") as reader:
+            subprocess.run(
+                ["bash", "-c", code], stdout=its, stderr=its, cwd=TOP,
+                env={"PATH": os.environ["PATH"], "HOME": "/", "PYTHONPATH": "scripts", "AVIC_CACHE": "/nonexistent"} | env,
+            )  # fmt: skip
+            os.close(its)
+            return os.read(reader.fileno(), 999).decode().replace("\r", "")
+
+    def test_red(self) -> None:
+        show = "python3 -c 'from avic.process import show; show(\"worse   x\\nknown   y\\nverdict  WORSE: x\")'"
+        for code, plain, red in (
+            (show, "worse   x\nknown   y\nverdict  WORSE: x\n", "\x1b[31mworse   x\x1b[m\nknown   y\n\x1b[31mverdict  WORSE: x\x1b[m\n"),
+            ("scripts/fit --x", "fit: no option '--x': see fit --help\n", ""),
+            ("scripts/apply --base=x", "apply: no base 'x'", "\x1b[31mapply: no base 'x'"),
+            ("scripts/fetch --base=x", "fetch: no base 'x'", "\x1b[31mfetch: no base 'x'"),
+        ):
+            with self.subTest(code):
+                self.assertIn(red, self.said(True, code))
+                for terminal, env in ((False, {}), (True, {"NO_COLOR": "1"})):
+                    said = self.said(terminal, code, **env)
+                    self.assertTrue(said.startswith(plain), said)
+                    self.assertNotIn("\x1b", said)
+
+
+class Progress(unittest.TestCase):
+    def test_each_ten_seconds(self) -> None:
+        clock = iter([0, 9, 11, 12, 12, 23, 26, 26])
+        with (
+            mock.patch("avic.process.time.monotonic", lambda: next(clock)), mock.patch("avic.process.BEGIN", 0),
+            contextlib.redirect_stderr(io.StringIO()) as said,
+        ):  # fmt: skip
+            self.assertEqual(list(in_progress("abc", "letters")), ["a", "b", "c"])
+        self.assertEqual(said.getvalue(), "  12s  run: letters: 1 of 3\n  26s  run: letters: 2 of 3\n")
 
 
 if __name__ == "__main__":

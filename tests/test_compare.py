@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/compare: what is the same, and what needs a reason."""
 
+import shutil
 import unittest
 
 from project import TOP
+from toy import Toy, edit, git
+
 from avic.cmd import compare
 from avic.patch import read_patch
 
@@ -78,3 +81,54 @@ class ReasonsFile(unittest.TestCase):
 
     def test_stale(self) -> None:
         self.assertEqual(self.reasons("a.c:f ## because").verdict(), 1)
+
+
+class Trees(Toy):
+    """A tree of the user's own for either side."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.make_stack()
+        shutil.copytree(self.patches, self.project / "patches/toy2")
+        self.other = self.root / "other"
+        self.make_tree(self.other)
+        edit(self.other / "arch/x86/kvm/x86.c", "line 60 of", "another line 60 of")
+        git(self.other, "commit", "--quiet", "--all", "--message=of my own")
+        self.env["OTHER_TREE"] = str(self.other)
+
+    def test_both(self) -> None:
+        said = self.script("compare toy2").stdout
+        self.assertIn("patches of toy against those of toy2\n", said)
+        self.assertEqual(said.count(" same\n"), 3)
+        for name, tree in (("toy", self.tree), ("toy2", self.other)):
+            head = git(tree, "rev-parse", "HEAD")
+            repo = self.cache / f"base/{name}/tree-{head[:12]}"
+            self.assertEqual(git(repo, "rev-parse", "base"), head)
+            self.assertEqual(git(repo, "rev-list", "--count", "base..stack"), "3")
+        self.assertIn("1:  ", self.script("compare toy2 toy-one").stdout)
+
+    def test_options(self) -> None:
+        del self.env["OTHER_TREE"]
+        self.script(f"compare toy2 --other-tree {self.other}")
+
+    def test_reason_of_another_tree(self) -> None:
+        """The tree may make a difference that patches/toy/compare has no reason for: it is named."""
+        two = self.project / "patches/toy2/0002-toy-two.patch"
+        two.write_text(two.read_text().replace("+changed line 10", "+fixed line 10"))
+        self.assertIn("no reason for toy-two", self.script("compare toy2", 1).stderr)
+
+    def test_wrong_trees(self) -> None:
+        """One line, by the name that the user gave it."""
+        empty = self.root / "empty"
+        empty.mkdir()
+        for name in ("TREE", "OTHER_TREE"):
+            for path, why in (("/nonexistent", "is not a kernel tree"), (str(empty), "is not a kernel tree")):
+                error = self.script("compare toy2", 2, **{name: path}).stderr
+                self.assertIn(f"fetch: {name}={path} {why}", error)
+                self.assertEqual(len(error.splitlines()), 1, error)
+        edit(self.other / "arch/x86/kvm/svm/avic.c", "line 9 of", "my line 9 of")
+        error = self.script("compare toy2", 2).stderr
+        self.assertIn(f"fetch: OTHER_TREE={self.other} has uncommitted changes", error)
+        git(self.other, "commit", "--quiet", "--all", "--message=moved")
+        error = self.script("compare toy2", 1).stderr
+        self.assertIn("patches/toy2/0002-toy-two.patch does not apply: arch/x86/kvm/svm/avic.c, hunk 1", error)

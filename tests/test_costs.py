@@ -24,9 +24,13 @@ def policy(text: str) -> Policy:
         return Policy(Path(file.name))
 
 
-def captured(level: str) -> list[Result]:
-    """xen_shinfo_test and others on v7.3, 28 November 2026, before the stack gave Xen's windows back."""
-    text = (TOP / f"tests/captured/costs-{level}.ktap").read_text()
+def captured(level: str, run: str = "costs") -> list[Result]:
+    """Results of a real run.
+
+    costs: xen_shinfo_test and others on v7.3, 28 November 2026, before the stack gave Xen's windows back.
+    memtest: three boots of memtest86+ on v6.12, 29 November 2026.
+    """
+    text = (TOP / f"tests/captured/{run}-{level}.ktap").read_text()
     names = re.findall(r"^    # start (\S+)", text, re.MULTILINE)
     results = ktap.read_ktap(text, {LANE: names}, ktap.SplatRules([], []))
     for result in results:
@@ -36,6 +40,49 @@ def captured(level: str) -> list[Result]:
 
 def one(**counts: int) -> list[Result]:
     return [Result(LANE, "x86/t", "pass", counts=counts)]
+
+
+class Names(unittest.TestCase):
+    def test_a_pattern_may_name_the_folder(self) -> None:
+        ours = policy("limit kut/* refresh 1 20 ## why\nlimit * refresh 1 4 ## why\nlimit t refresh 1 0 ## why\n")
+        for test, more in (("kut/t", 20), ("x86/t", 4), ("t", 4)):
+            limit = ours.limit(test, "refresh")
+            assert limit
+            self.assertEqual(limit.more, more, test)
+
+    def test_guests_with_a_bios(self) -> None:
+        """Some more ticks of the PIT are no cost of the stack; a flip for each event is."""
+        for after, number in ((20, 0), (70, 1)):
+            counts = [{"inhibit_set_irqwin": n, "exit_io": n} for n in (6, after)]
+            results = [[Result(LANE, "kut/t", "pass", counts=each)] for each in counts]
+            self.assertEqual(len(growths(Policy(OURS), "v6.12", *results)), number)
+
+
+class Memtest(unittest.TestCase):
+    """A guest that halts with IRQs disabled and an ExtINT pending: AVIC stays off on the base only."""
+
+    def grown(self, more: int = 1) -> list[str]:
+        """What is too much, if the stack had that many times the counts of the real run."""
+        base, stack = (captured(level, "memtest") for level in ("base", "stack"))
+        for result in stack:
+            result.counts = {name: count * more for name, count in result.counts.items()}
+        return [str(each).partition(" ")[2] for each in growths(Policy(OURS), "v6.12", base, stack)]
+
+    def test_a_flip_for_each_halt(self) -> None:
+        for result in captured("stack", "memtest"):
+            self.assertLess(result.counts["inhibit_set_irqwin"], result.counts["exit_hlt"])
+            self.assertLess(result.counts["refresh"], 4 * result.counts["inhibit_set_irqwin"])
+        self.assertEqual(self.grown(), [])
+
+    def test_many_for_each_halt(self) -> None:
+        self.assertIn("foreign/memtest-discard: refresh 8 -> 684", self.grown(4))
+
+    def test_other_guests_have_no_such_limit(self) -> None:
+        ours = Policy(OURS)
+        for count, more in (("refresh", 50), ("inhibit_set_irqwin", 50)):
+            limit = ours.limit("foreign/ovmf-discard", count)
+            assert limit
+            self.assertEqual(limit.more, more, count)
 
 
 class Counts(unittest.TestCase):
@@ -110,6 +157,17 @@ class Judged(unittest.TestCase):
         for base, after, why in (("v9", 2, "issue 18"), ("v8", 2, ""), ("v9", 6, "")):
             (growth,) = growths(rules, base, one(doorbell=1), one(doorbell=after))
             self.assertEqual(growth.why, why)
+
+    def test_sums_of_what_is_judged(self) -> None:
+        """For the report: by the lines of ci/run/costs, over tests that pass on both levels."""
+        before, after = captured("base"), captured("stack")
+        found = costs.totals(Policy(OURS), before, after)
+        both = [pair for pair in zip(before, after) if {each.status for each in pair} == {"pass"}]
+        faults = [[r.counts.get("exit_npf", 0) for r in pair if "xapic_ipi_test" not in r.name] for pair in both]
+        self.assertEqual(found["exit_npf"], {LANE: tuple(sum(pair[n] for pair in faults if pair) for n in (0, 1))})
+        self.assertEqual(set(found) & {"exit_intr", "load", "*"}, set())
+        after[-1].status = "fail"
+        self.assertNotEqual(costs.totals(Policy(OURS), before, after), found)
 
     def test_lines_that_are_none(self) -> None:
         for line in ("limit * doorbell x 1 ## y", "limit * doorbell 1 ## y", "allow v9 l t c x ## y", "limt * a 1 1 ## y", "free * a"):

@@ -9,6 +9,7 @@ from project import TOP
 from avic import ktap
 from avic.cmd import run
 from avic.ktap import Result
+from avic.plan import combinations
 
 
 class Combinations(unittest.TestCase):
@@ -19,7 +20,7 @@ class Combinations(unittest.TestCase):
             ("-v1|-v2", ["-v1", "-v2"]),
             ("-n [-a] -v1|-v2", ["-n -v1", "-n -v2", "-n -a -v1", "-n -a -v2"]),
         ):
-            self.assertEqual([" ".join(a) for a in run.combinations(words.split())], lists)
+            self.assertEqual([" ".join(a) for a in combinations(words.split())], lists)
 
     def test_upstreams_options_are_all_combined(self) -> None:
         """Default, and each combination of -a -e -m -n -x for one vCPU and two."""

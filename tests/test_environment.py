@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from project import TOP
+from project import TOP, slow
 from toy import Toy, edit, git
 
 HOOK = "#!/bin/sh\necho a hook ran >&2\nexit 1\n"
@@ -96,6 +96,7 @@ class Caller(Toy):
         )  # fmt: skip
         self.assertEqual(self.state(other), before)
 
+    @slow
     def test_the_tests_run_by_a_git_hook(self) -> None:
         """One toy test once moved the branch of who pushed to a commit `toy`."""
         other = self.other_repository()
@@ -108,6 +109,7 @@ class Caller(Toy):
         self.assertIn("1 passed, 0 failed", run.stdout)
         self.assertEqual(self.state(other), before)
 
+    @slow
     def test_settings_of_git(self) -> None:
         for name in ("hooks", "template/hooks"):
             (self.root / name).mkdir(parents=True)
@@ -149,6 +151,21 @@ class Caller(Toy):
             self.assertEqual((said.returncode, said.stderr), (0, ""), path)
             self.assertTrue(Path(said.stdout.strip()).is_dir(), said.stdout)
 
+    def test_what_the_interpreters_obey(self) -> None:
+        """Before a line of ours is read."""
+        start, modules = self.root / "start", self.root / "modules"
+        start.write_text("exit 3\n")
+        modules.mkdir()
+        for name in ("argparse", "dataclasses", "fcntl"):
+            (modules / f"{name}.py").write_text("raise SystemExit(3)\n")
+        for theirs in (
+            {"BASH_ENV": str(start), "SHELLOPTS": "noclobber:noglob", "BASHOPTS": "failglob", "BASH_FUNC_git%%": "() { exit 3; }"},
+            {"PYTHONPATH": str(modules), "PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "2", "PYTHONIOENCODING": "ascii:strict"},
+        ):  # fmt: skip
+            with self.subTest(theirs):
+                self.same(**theirs)
+                self.script("fetch", **theirs)
+
     def test_umask(self) -> None:
         """What is packed does not depend on it, and what others need is readable."""
         packed = []
@@ -181,6 +198,21 @@ class Caller(Toy):
             said = subprocess.run([*nobody, self.project / "scripts" / verb], env=env, capture_output=True, text=True)
             self.assertEqual((said.returncode, said.stderr), (2, f"{verb}: no home folder: set HOME, or AVIC_CACHE\n"))
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to have another's HOME")
+    def test_home_of_another(self) -> None:
+        """As sudo may leave it; both fetch and fit would make a cache there."""
+        home = self.root / "home"
+        home.mkdir()
+        os.chown(home, 54321, 54321)
+        env = {"PATH": os.environ["PATH"], **self.env, "HOME": str(home)}
+        cache = env.pop("AVIC_CACHE")
+        for verb in ("fetch", "fit"):
+            said = subprocess.run([self.project / "scripts" / verb], env=env, capture_output=True, text=True)
+            self.assertEqual(said.returncode, 2)
+            self.assertRegex(said.stderr, rf"^{verb}: HOME={home} belongs to another user than root: .*set AVIC_CACHE\n$")
+            self.assertEqual([*home.iterdir()], [])
+            self.assertEqual(subprocess.run([self.project / "scripts" / verb], env=env | {"AVIC_CACHE": cache}).returncode, 0)
+
     def test_cache_beside_the_caller(self) -> None:
         """A relative AVIC_CACHE is one folder for all that is started from there."""
         at = os.getcwd()
@@ -206,7 +238,7 @@ class Caller(Toy):
             "KCONFIG_CONFIG": "/x/.config", "LOCALVERSION": "-mine", "W": "1", "C": "2", "CFLAGS": "-m32",
             "MAKEFLAGS": "k", "MAKEFILES": "/x/mk", "LANGUAGE": "de", "LC_MESSAGES": "de_DE.UTF-8", "CPATH": "/x",
         }  # fmt: skip
-        program = "from avic.build import environment; print(*environment(), sep='\\n')"
+        program = "from avic.build import environment\nwith environment() as env:\n    print(*env)"
         for command in (
             [sys.executable, "-c", program],
             ["bash", "-c", f". {self.project}/scripts/lib.sh; compgen -e"],

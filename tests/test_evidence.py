@@ -120,15 +120,16 @@ class Proofs(unittest.TestCase):
         self.assertEqual([row.proof.id for row in rows(slugs=["fix-two"])], ["F2"])
         self.assertEqual([row.proof.id for row in rows(PROOFS.replace(" a_test", " v7.3/a_test"), ["fix-two"])], ["F1", "F2"])
 
-    def test_levels_of_a_variant(self) -> None:
-        """All levels, but for a variant only those around the change, and the whole stack."""
+    def test_levels(self) -> None:
+        """All levels, but for a variant, or if named, only those around the change, and the whole stack."""
         slugs = ["plain", "fix", "one", "two", "three"]
         line = "fix t a {} ## x\n" + "".join(f"{slug} - - ## x\n" for slug in slugs if slug != "fix")
 
-        def levels(variant: str, slugs: list[str]) -> set[int]:
-            return evidence.levels_for(rows(line.format(variant), slugs), len(slugs))
+        def levels(variant: str, slugs: list[str], chosen: bool = False) -> set[int]:
+            return evidence.levels_for(rows(line.format(variant), slugs), len(slugs), chosen)
 
         self.assertEqual(levels("", slugs), {1, 2, 3, 4, 5})
+        self.assertEqual(levels("", slugs, chosen=True), {1, 2, 5})
         self.assertEqual(levels("kasan", slugs), {1, 2, 5})
         self.assertEqual(levels("kasan", ["plain"]), {0, 1})
 
@@ -254,6 +255,46 @@ class Boots(unittest.TestCase):
         found = self.boots({0: 0, 1: 1, 2: 1, 3: 3, 4: 3})
         self.assertEqual(found["after-0"], {1: ["F1"]})
         self.assertEqual(found["after-1"], {3: ["F1", "F2", "T1"]})
+
+    def test_a_race_that_is_missed_is_tried_again(self) -> None:
+        """v7.3's L9 and L14 were red beside other work, and not without it."""
+        levels = {n: evidence.Built(Path("modules"), Path("k")) for n in range(5)}
+        folder = Path(tempfile.mkdtemp(prefix="avic-tries."))
+        self.addCleanup(shutil.rmtree, folder)
+        for name in ("a_test", "b_test"):
+            (folder / name).touch()
+        these = rows()
+        its_kind = evidence.Kind("", MACHINE, folder, levels, ALONE)
+        (boot,) = (boot for boot in evidence.boots(these, its_kind) if boot.name == "before-fix-two")
+        (row,) = boot.cases[2]
+        names = []
+        for status in ("pass", "pass", "fail"):
+            (test,) = boot.plan().tests
+            names.append((boot.name, test.name))
+            boot.note(Result("level-2", test.name, status, log=["it hangs"]))
+            row.seen |= {3: Result("l", "t", "pass"), 4: Result("l", "t", "pass")}
+            again = boot.once_more()
+            self.assertEqual(row.complete(ALONE), status == "fail")
+            self.assertEqual(again is None, status == "fail")
+            boot = again or boot
+        plain = row.proof.name
+        self.assertEqual(names, [
+            ("before-fix-two", plain), ("before-fix-two@2", f"{plain}@2"), ("before-fix-two@3", f"{plain}@3"),
+        ])  # fmt: skip
+        self.assertIn("  fails at 2 in run 3, passes 3..4", row.text(ALONE))
+        # Three times are enough: then it does not fail.
+        boot.note(Result("level-2", f"{plain}@3", "pass"))
+        self.assertIsNone(boot.once_more())
+        self.assertIn("RED: does not fail at 2", row.text(ALONE))
+
+    def test_what_fails_is_not_tried_again(self) -> None:
+        levels = {n: evidence.Built(Path("modules"), Path("k")) for n in range(5)}
+        for boot in evidence.boots(rows(), kind(levels, ALONE)):
+            for number, each in boot.cases.items():
+                for row in each:
+                    status = "fail" if row.before == number else "pass"
+                    boot.note(Result(evidence.lane(number), row.proof.name, status))
+            self.assertIsNone(boot.once_more(), boot.name)
 
 
 class Verdict(unittest.TestCase):

@@ -8,6 +8,7 @@ import subprocess
 from email import message_from_string
 from pathlib import Path
 
+from project import slow
 from toy import TOP, Toy, edit, git
 
 # Asks for one file's sake, as the real one does.
@@ -140,6 +141,22 @@ class Forms(Base):
         self.assertEqual(mbox.count("\nWhy.\n\nSigned-off-by: Jo Doe <doe@localhost>\n---\n"), 3)
         self.assertNotIn("cannot be posted", self.said)
 
+    def test_headers_are_ascii(self) -> None:
+        """A raw name in From: is no mail header."""
+        self.gitconfig.write_text("[user]\n\tname = J\u00f6 D\u00f6e\n\temail = doe@localhost\n")
+        maintainers = self.tree / "scripts/get_maintainer.pl"
+        edit(maintainers, "Boss <boss", "B\u00f6ss <boss")
+        git(self.tree, "commit", "--quiet", "--all", "--message=a name")
+        folders = [self.export("mbox --signoff"), self.export("stable --signoff")]
+        text = "".join(path.read_text() for folder in folders for path in sorted(folder.iterdir()))
+        heads = re.findall(r"(?ms)^From 0{40} .*?\n\n", text)
+        self.assertEqual(len(heads), 7)
+        for head in heads:
+            self.assertTrue(head.isascii(), head)
+        self.assertIn("boss@example.org>", "".join(heads))
+        self.gitconfig.write_text("[user]\n\tname = J\u00f6\n\temail = d\u00f6e@localhost\n")
+        self.assertIn("<d\u00f6e@localhost>", (self.export("mbox --signoff") / "avic-toy.mbox").read_text())
+
     def test_debian(self) -> None:
         folder = self.export("debian")
         names = [line for line in (folder / "series").read_text().split() if "/" in line]
@@ -185,6 +202,10 @@ class Forms(Base):
             ("quilt", "to apply: QUILT_PATCHES='{}/my cache/export/toy/quilt' quilt push"),
             ("debian", "cp --recursive '{}/my cache/export/toy/debian/debian' . && cat '{}/my cache/export/toy/debian/series' >>"),
             ("mbox", "git am --empty=drop '{}/my cache/export/toy/mbox/avic-toy.mbox'"),
+            (f"suse {OPTIONS['suse']}", "cp --recursive '{}/my cache/export/toy/suse/patches.suse' ."),
+            (f"rhel {OPTIONS['rhel']}", "git am '{}/my cache/export/toy/rhel'/*.patch"),
+            (f"ubuntu {OPTIONS['ubuntu']}", "git am '{}/my cache/export/toy/ubuntu'/*.patch"),
+            (f"proxmox {OPTIONS['proxmox']}", "cp '{}/my cache/export/toy/proxmox'/*.patch patches/kernel/"),
         ):  # fmt: skip
             self.assertIn(told.replace("{}", str(self.root)), self.script(f"export {form}").stdout)
 
@@ -253,13 +274,20 @@ class Forms(Base):
         self.assertIn("left out toy-one: not without toy-three", self.said)
 
     def test_version_notes(self) -> None:
-        for number, text in ((1, "toy:\n- toy-one: new\n"), (2, "- Better.\n\ntoy:\n- toy-one: changed\n\nv9:\n- no\n")):
+        for number, text in enumerate((
+            "v9:\n- x: X: new\n",
+            "toy:\n- toy-two: KVM: SVM: Toy two: new\n",
+            "- Better.\n  Much.\n\ntoy:\n- toy-two: KVM: SVM: Toy two: changed\n- toy-gone: KVM: SVM: Toy four: gone\n\nv9:\n- no change\n",
+            "- Of another base.\n\ntoy:\n- no change\n\nv9:\n- x: X: changed\n",
+        ), 1):
             folder = self.project / f"releases/v{number}"
             folder.mkdir(parents=True)
             (folder / "changelog").write_text(text)
         mbox = (self.export("mbox") / "avic-toy.mbox").read_text()
+        # What is another base's makes no revision of this one, and nobody on the list knows a slug.
         self.assertIn("Subject: [PATCH v2 1/3]", mbox)
-        self.assertIn("\nChanges in v2:\n- Better.\n- toy-one: changed\n\n", mbox)
+        self.assertIn("\nChanges in v2:\n- Better.\n  Much.\n- 2. KVM: SVM: Toy two: changed\n- KVM: SVM: Toy four: gone\n\n", mbox)
+        self.assertNotIn("Changes in v1", mbox)
 
 
 # What a commit's message has to look like, by the rules that the distributions publish.  Each is one of
@@ -511,15 +539,19 @@ class Sections(Base):
         self.refused("export stable high", 1, "nothing of patches/toy, section high is for stable")
 
     def test_version_notes_are_of_the_section(self) -> None:
-        for number, text in ((1, ""), (2, "- Better.\n\ntoy:\n- toy-one: changed\n- toy-two: changed\n")):
+        new = "toy:\n- toy-one: KVM: SVM: Toy one: new\n- toy-two: KVM: SVM: Toy two: new\n"
+        more = "- toy-four: KVM: SVM: Toy four: gone from low\n- toy-five: KVM: SVM: Toy five: gone from mid\n"
+        for number, text in ((1, new), (2, f"- Better.\n\n{new.replace(': new', ': changed')}{more}"), (3, "toy:\n- toy-one: X: changed\n")):
             (self.project / f"releases/v{number}").mkdir(parents=True)
             (self.project / f"releases/v{number}/changelog").write_text(text)
         mbox = (self.export("mbox mid") / "avic-toy-mid.mbox").read_text()
-        self.assertIn("\nChanges in v2:\n- Better.\n- toy-two: changed\n\n", mbox)
+        self.assertIn("\nChanges in v2:\n- Better.\n- 1. KVM: SVM: Toy two: changed\n- KVM: SVM: Toy five: gone\n\n", mbox)
+        self.assertIn("Subject: [PATCH v2 0/1]", mbox)
+        self.assertIn("Subject: [PATCH v3 0/1]", (self.export("mbox low") / "avic-toy-low.mbox").read_text())
 
     def test_refused(self) -> None:
         for form in ("b4", "mbox", "stable", "debian", "quilt", "proxmox --start=1", "suse --bug=bsc#1"):
-            self.refused(f"export {form} none", 2, "no section 'none'", "patches/toy/series has low mid high")
+            self.refused(f"export {form} none", 2, "no section or patch 'none' in patches/toy: see patches/toy/series")
         for name in ("low", "high"):
             cover = self.patches / f"cover.{name}"
             text = cover.read_text()
@@ -541,8 +573,199 @@ class Sections(Base):
         self.nothing_left()
 
 
+LETTER = """\
+KVM: SVM: Toys
+
+Four toys, of which the second is big.
+
+ 1. The first is
+    broken.
+
+ 2. The second is.
+
+ 3. The third is as well, but
+    not as much.
+
+10. No patch of ours has this number.
+"""
+
+
+class Some(Base):
+    """Some of the patches: the fourth's context is what the first makes of it."""
+
+    forms = ("mbox", "stable", "debian", "quilt", *(f"{form} {options}" for form, options in OPTIONS.items()))
+
+    def setUp(self) -> None:
+        super().setUp()
+        repo = Path(self.script("apply").stdout.strip())
+        edit(repo / "arch/x86/kvm/x86.c", "line 12 of", "changed line 12 of")
+        git(repo, "commit", "--quiet", "--all", "--message=KVM: SVM: Toy four\n\nWhy.")
+        self.four = git(repo, "rev-parse", "HEAD")
+        self.script("refresh")
+        letter = LETTER.replace("10. No patch of ours has this number", " 4. The fourth rests on the first")
+        (self.patches / "cover").write_text(letter)
+        edit(self.patches / "base", "Range", "Cover: toy-one toy-two toy-three toy-four\nRange")
+        self.tell("toy-four otherwise v9.2 ## it is fixed at the root\n")
+        self.before = self.state()
+
+    def tell(self, lines: str) -> None:
+        """More lines for patches/upstream."""
+        with (self.project / "patches/upstream").open("a") as upstream:
+            upstream.write(lines)
+
+    @slow
+    def test_each_form_has_them_in_order(self) -> None:
+        for form in self.forms:
+            with self.subTest(form):
+                verb = form.split()[0]
+                self.script(f"export {form} toy-four toy-one")
+                folder = self.cache / f"export/toy/{verb}-toy-one-and-1"
+                if verb == "mbox":
+                    texts = re.split(r"(?m)^From 0+ .*\n", next(folder.iterdir()).read_text())[2:]
+                else:
+                    texts = [path.read_text() for path in sorted(folder.rglob("*.patch")) if "0000-" not in path.name]
+                for text, line in zip(texts, (10, 12), strict=True):
+                    self.assertIn(f"\n+changed line {line} of x86.c\n", text)
+
+    def test_quilt_takes_them(self) -> None:
+        edit(self.patches / "series", "0002-", "# The second alone.\n0002-")
+        said = self.script("export quilt toy-one toy-three").stdout
+        folder = self.cache / "export/toy/quilt-toy-one-and-1"
+        self.assertIn(f"2 patches in {folder}\n", said)
+        self.assertEqual((folder / "series").read_text(), "# toy stack\n0001-toy-one.patch\n0003-toy-three.patch\n")
+        git(self.tree, "am", "--quiet", *map(str, sorted(folder.glob("*.patch"))))
+
+    def test_letter_is_by_subject_and_number(self) -> None:
+        self.script("export mbox toy-four toy-one")
+        text = (self.cache / "export/toy/mbox-toy-one-and-1/avic-toy-toy-one-and-1.mbox").read_text()
+        self.assertIn("Subject: [PATCH 0/2] KVM: SVM: Toys, 2 of 4 patches\n", text)
+        self.assertIn(
+            '2 of the 4 patches of the series "KVM: SVM: Toys", by their numbers\nthere:\n\n'
+            " 1. KVM: SVM: Toy one\n\n    The first is\n    broken.\n\n"
+            " 4. KVM: SVM: Toy four\n\n    The fourth rests on the first.\n",
+            text,
+        )
+        for words in ("Four toys", "The second", "as much"):
+            self.assertNotIn(words, text)
+        self.script("export stable toy-one")
+        letter = (self.cache / "export/toy/stable-toy-one/0000-cover-letter.patch").read_text()
+        self.assertIn("Subject: [PATCH toy.y 0/1] KVM: SVM: Toy one\n", letter)
+
+    def test_letter_that_does_not_fit(self) -> None:
+        (self.patches / "cover").write_text(LETTER)
+        for form in ("mbox", "b4"):
+            self.refused(f"export {form} toy-one", 1, "patches/toy/cover numbers 1 2 3 10, and its fixes are 1 to 4")
+        self.refused("export mbox", 1, "patches/toy/cover numbers 1 2 3 10")
+        self.nothing_left()
+        self.script("export stable toy-one")
+
+    @slow
+    def test_stack_that_the_letter_no_longer_fits(self) -> None:
+        """A patch is dropped, split or moved: each number was about another one."""
+        repo = Path(self.script("apply").stdout.strip())
+        four = "correct patches/toy/cover, then Cover"
+        for commits, words in (
+            ("stack~3 stack~2 stack", "number 3 is toy-four in the stack, and toy-three there"),
+            ("stack~3 stack~1 stack~2 stack", "number 2 is toy-three in the stack, and toy-two there"),
+            ("stack~3 stack~2 stack~1", "number 4 is nothing in the stack, and toy-four there"),
+        ):
+            ids = git(repo, "rev-parse", *commits.split()).split()
+            with self.subTest(commits):
+                git(repo, "checkout", "--quiet", "-B", "stack", "base")
+                git(repo, "cherry-pick", *ids)
+                self.script("refresh")
+                for form in ("mbox", "b4", "mbox toy-one"):
+                    self.refused(f"export {form}", 1, f"patches/toy/base, Cover: {words}", four)
+                self.script("export quilt")
+                git(repo, "checkout", "--quiet", "-B", "stack", self.four)
+                self.script("refresh")
+
+    def test_letter_without_numbers(self) -> None:
+        """It has no words for one patch alone: patches/changes has them."""
+        (self.patches / "cover").write_text("KVM: SVM: Toys\n\nFour toys.\n")
+        changes = self.project / "patches/changes"
+        changes.write_text("L1 toy-one ## the first toy is whole\nL4 toy-four ## `toy()` is, too, and that is a line which goes on and on\n")
+        self.script("export mbox toy-four toy-one")
+        text = (self.cache / "export/toy/mbox-toy-one-and-1/avic-toy-toy-one-and-1.mbox").read_text()
+        self.assertIn(
+            '2 of the 4 patches of the series "KVM: SVM: Toys", by their numbers\nthere:\n\n'
+            " 1. KVM: SVM: Toy one\n\n    the first toy is whole\n\n"
+            " 4. KVM: SVM: Toy four\n\n    `toy()` is, too, and that is a line which goes on and on\n",
+            text,
+        )
+        self.assertNotIn("Four toys.", text)
+        changes.write_text("L4 toy-four ## the fourth\n")
+        for form in ("mbox", "b4"):
+            self.refused(f"export {form} toy-one", 1, "patches/changes has no line for toy-one: add one")
+
+    def test_applied_once(self) -> None:
+        log, stub = self.root / "log", self.root / "bin"
+        stub.mkdir()
+        (stub / "git").write_text(f'#!/bin/sh\necho "$*" >>{log}\nexec {shutil.which("git")} "$@"\n')
+        (stub / "git").chmod(0o755)
+        for form, number in (("mbox toy-one toy-three", 2), ("quilt toy-one", 1), ("mbox", 4)):
+            log.write_text("")
+            self.script(f"export {form}", PATH=f"{stub}:{os.environ['PATH']}")
+            self.assertEqual(len(re.findall(r"(?m)^.* am --quiet", log.read_text())), number, form)
+
+    def test_together(self) -> None:
+        self.tell("together toy-two,toy-three - ## one is wrong without the other\n")
+        self.tell("together toy-three,toy-four - ## so is this\n")
+        self.tell("gone unsent - ## the kernel has it\ntogether toy-one,gone - ## not on this base\n")
+        for form in (*self.forms, "b4"):
+            self.refused(
+                f"export {form} toy-two", 1,
+                "toy-two must not go without toy-three (one is wrong without the other); toy-four (so is this): give these",
+            )  # fmt: skip
+        self.nothing_left()
+        self.script("export quilt toy-one")
+
+    def test_what_it_needs(self) -> None:
+        for form in (*self.forms, "b4"):
+            error = self.refused(
+                f"export {form} toy-two toy-four", 1, "patches/toy/0004-toy-four.patch does not apply: arch/x86/kvm/x86.c, hunk 1",
+                "it needs toy-one, not among patches/toy, 2 of its 4 patches",
+            )  # fmt: skip
+            self.assertNotIn("toy-three", error)
+        self.nothing_left()
+
+    def test_tree_that_is_another(self) -> None:
+        """Then no patch is missing: the stack does not apply either."""
+        edit(self.tree / "arch/x86/kvm/x86.c", "line 41 of", "my line 41 of")
+        git(self.tree, "commit", "--quiet", "--all", "--message=another base")
+        self.before = self.state()
+        error = self.refused("export quilt toy-three", 1, "0003-toy-three.patch does not apply", "rebase branch stack")
+        self.assertNotIn("it needs", error)
+        self.nothing_left()
+        self.script("export quilt toy-one")
+
+    def test_small(self) -> None:
+        edit(self.patches / "base", "Range", "Small: toy-one: it fixes nothing\nRange")
+        (self.patches / "small").mkdir()
+        text = (self.patches / "0004-toy-four.patch").read_text()
+        (self.patches / "small/toy-four.patch").write_text(text.replace(" changed line 10", " line 10").replace("Why.", "Small."))
+        self.tell("together toy-one,toy-four - ## not in the small form\n")
+        self.refused("export quilt --small toy-one", 2, "the small form of patches/toy does without toy-one")
+        self.script("export quilt --small toy-four")
+        folder = self.cache / "export/toy/quilt-toy-four-small"
+        self.assertIn("\nSmall.\n", (folder / "0004-toy-four.patch").read_text())
+        git(self.tree, "am", "--quiet", str(folder / "0004-toy-four.patch"))
+
+    def test_unknown(self) -> None:
+        edit(self.patches / "base", "Range", "Left-out: toy-five: in this base it is fixed\nRange")
+        self.refused("export quilt toy-one none", 2, "no section or patch 'none' in patches/toy: see patches/toy/series")
+        self.refused("export quilt toy-five", 2, "no section or patch 'toy-five'", "it is left out, in this base it is fixed")
+        (self.patches / "series").write_text(
+            "# Section low: One\n0001-toy-one.patch\n0002-toy-two.patch\n0003-toy-three.patch\n"
+            "# Section high: Two\n0004-toy-four.patch\n"
+        )
+        self.refused("export quilt low toy-one", 2, "section low goes out as it is", "give it alone")
+        self.refused("export suse --bug=bsc#1 --bug=toy-one:CVE-2026-12345 toy-three", 2, "--bug is for toy-one, which is no patch")
+        self.nothing_left()
+
+
 class B4(Base):
-    """What b4 makes of it; tests/pipeline_export.py does the same with the newest b4."""
+    """What b4 makes of it; test_newest_b4.py does the same with the newest."""
 
     b4 = "b4"
 
@@ -560,9 +783,12 @@ class B4(Base):
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
 
+    @slow
     def test_b4(self) -> None:
         folder = self.export("b4 --signoff --prefix RFC --maintainers")
         self.assertIn("to send: cd ", self.said)
+        for word in ("understand", "tested", "coding-assistants.rst", "Assisted-by", f"evidence: {self.cache}/report/toy"):
+            self.assertIn(word, self.said)
         self.assertIn('mail     [PATCH RFC 0/3] KVM: SVM: Toys\n', self.said)
         for line in ("to       Boss <boss@example.org>", "to       snippet@example.org", "cc       list@example.org"):
             self.assertIn(line, self.said)
@@ -576,6 +802,7 @@ class B4(Base):
         self.assertIn(f"base-commit: {git(self.tree, 'rev-parse', 'avic~4')}", info)
         self.assertIn("revision: 1\n", info)
 
+    @slow
     def test_b4_again_keeps_what_was_sent(self) -> None:
         self.export("b4")
         self.refused("export b4", 2, "has a branch avic", "--replace")
@@ -588,17 +815,26 @@ class B4(Base):
         git(self.tree, "switch", "--quiet", "-")
         git(self.tree, "branch", "--force", "avic", cover)
         self.export("b4 --replace")
-        self.assertIn("v1 was posted, and this is not recorded as another: run scripts/release v2", self.said)
+        self.assertIn("v1 was posted, and no release has a change of it since: run scripts/release v1", self.said)
         for number in (1, 2):
             (self.project / f"releases/v{number}").mkdir(parents=True)
-            (self.project / f"releases/v{number}/changelog").write_text("- Better.\n")
+            (self.project / f"releases/v{number}/changelog").write_text("- Better.\n\ntoy:\n- toy-one: KVM: SVM: Toy one: changed\n")
         folder = self.export("b4 --replace --signoff")
         self.assertIn("to send: ", self.said)
         mails = (folder / "dry-run").read_text()
         self.assertIn("Subject: [PATCH v2 1/3]", mails)
-        self.assertRegex(mails, r"Changes in v2:\n.*- Better.\n.*- Link to v1: https://lore.kernel.org/all/id@localhost")
+        self.assertRegex(mails, r"Changes in v2:\n.*- Better.\n.*- 1. KVM: SVM: Toy one: changed\n.*- Link to v1: https://lore.kernel.org/all/id@localhost")
         change = re.search(r"change-id: (\S+)", message) or re.search(r'"change-id": "(\S+)"', message)
         self.assertIn(f"change-id: {change[1]}", mails)
+
+    @slow
+    def test_prefix_does_not_stick(self) -> None:
+        self.export("b4 --prefix RFC")
+        self.assertIn("mail     [PATCH RFC 0/3] ", self.said)
+        self.export("b4 --replace --prefix RFT")
+        self.assertIn("mail     [PATCH RFT 0/3] ", self.said)
+        self.export("b4 --replace")
+        self.assertIn("mail     [PATCH 0/3] ", self.said)
 
     def change(self, number: int, message: str, line: int = 0) -> None:
         """Another message, and perhaps another line, for a commit of branch avic, counted from its end."""
@@ -611,6 +847,7 @@ class B4(Base):
         git(self.tree, "branch", "--force", "avic", "HEAD")
         git(self.tree, "switch", "--quiet", self.at)
 
+    @slow
     def test_replace_keeps_what_the_user_did_there(self) -> None:
         """Tags from the list, a commit, another letter: nothing of these is dropped without a word."""
         self.at = git(self.tree, "symbolic-ref", "--short", "HEAD")
@@ -620,13 +857,34 @@ class B4(Base):
         had = "the old branch, for what is only there"
         with self.subTest("tags"):
             text = git(self.tree, "show", "--no-patch", "--format=%B", "avic~1")
-            self.change(1, f"{text}\nReviewed-by: Other <other@localhost>")
+            signed = "Signed-off-by: Toy <toy@localhost>"
+            given = "Reviewed-by: Other <other@localhost>\nTested-by: \u00d6ther <other@localhost> # on Zen 4"
+            self.change(1, text.replace(signed, f"{given}\n{signed}"))
+            for _ in range(2):
+                self.export("b4 --replace --signoff")
+                self.assertIn("tags     KVM: SVM: Toy two: Reviewed-by: Other <other@localhost>\n", self.said)
+                self.assertNotIn("kept ", self.said)
+                message = git(self.tree, "show", "--no-patch", "--format=%B", "avic~1")
+                self.assertEqual(message, f"KVM: SVM: Toy two\n\nWhy.\n\n{given}\n{signed}")
+            self.assertIn(given.split("\n")[0], (self.cache / "export/toy/b4/dry-run").read_text())
+            self.export("b4 --replace")
+            self.assertEqual(git(self.tree, "show", "--no-patch", "--format=%B", "avic~1"), f"KVM: SVM: Toy two\n\nWhy.\n\n{given}")
+        with self.subTest("tags of what is another patch now"):
+            two = self.patches / "0002-toy-two.patch"
+            before = two.read_text()
             tagged = git(self.tree, "rev-parse", "avic")
+            for old, new in (("\nWhy.\n", "\nWhy not.\n"), ("+changed line 10", "+other line 10")):
+                two.write_text(before.replace(old, new))
+                self.export("b4 --replace --signoff")
+                self.assertIn(f"kept     avic.before-1, {had}: KVM: SVM: Toy two\n", self.said)
+                self.assertNotIn("tags ", self.said)
+                self.assertEqual(git(self.tree, "rev-parse", "avic.before-1"), tagged)
+                for branch in ("avic", "exported/avic"):
+                    git(self.tree, "update-ref", f"refs/{'heads' if branch == 'avic' else 'avic'}/{branch}", tagged)
+                git(self.tree, "branch", "--quiet", "-D", "avic.before-1")
+            two.write_text(before)
+            git(self.tree, "branch", "avic.before-1")
             self.export("b4 --replace --signoff")
-            self.assertIn(f"kept     avic.before-1, {had}: KVM: SVM: Toy two\n", self.said)
-            self.assertEqual(git(self.tree, "rev-parse", "avic.before-1"), tagged)
-            self.export("b4 --replace --signoff")
-            self.assertNotIn("kept ", self.said)
         with self.subTest("code"):
             self.change(0, git(self.tree, "show", "--no-patch", "--format=%B", "avic"), line=55)
             self.export("b4 --replace --signoff")
@@ -652,6 +910,7 @@ class B4(Base):
         self.export("b4")
         self.assertIn("history@example.org", self.said)
 
+    @slow
     def test_b4_of_sections_side_by_side(self) -> None:
         self.make_sections()
         base = git(self.tree, "rev-parse", "HEAD")
@@ -670,6 +929,20 @@ class B4(Base):
                 self.assertEqual(lines[0], f"base-commit: {base}")
                 self.assertEqual(lines.count(needed), len(below))
 
+    @slow
+    def test_b4_of_some_patches(self) -> None:
+        (self.patches / "cover").write_text(LETTER.partition("\n10.")[0])
+        edit(self.patches / "base", "Range", "Cover: toy-one toy-two toy-three\nRange")
+        base = git(self.tree, "rev-parse", "HEAD")
+        for again in ("", " --replace"):
+            self.script(f"export b4 toy-three toy-one{again}")
+            mails = (self.cache / "export/toy/b4-toy-one-and-1/dry-run").read_text()
+            self.assertRegex(mails, r"Subject: \[PATCH 0/2\] KVM: SVM: Toys, 2 of 3 patches\n")
+            self.assertRegex(mails, r"(?m)^[ |]*3\. KVM: SVM: Toy three$")
+            log = git(self.tree, "log", "--format=%s", f"{base}..avic-toy-one-and-1").splitlines()
+            self.assertEqual(log, ["KVM: SVM: Toy three", "KVM: SVM: Toy one", "KVM: SVM: Toys, 2 of 3 patches"])
+
+    @slow
     def test_section_that_no_longer_needs_another(self) -> None:
         self.make_sections()
         series = self.patches / "series"
@@ -709,6 +982,8 @@ class Refused(Base):
         self.gitconfig.write_text("")
         for form in ("b4", "mbox --signoff", "stable --signoff"):
             self.refused(f"export {form}", 2, "no git identity", "git config")
+        self.gitconfig.write_text("[user]\n\tname = J\u00f6 (x\n\temail = toy@localhost\n")
+        self.refused("export b4", 2, "your user.name 'J\u00f6 (x'", "correct it")
         self.gitconfig.write_text("[user]\n\tname = Toy\n\temail = toy@localhost\n")
         self.refused("export b4", 2, "there is no /nonexistent", "B4=", B4="/nonexistent")
         old = self.root / "b4"
@@ -745,6 +1020,27 @@ class Refused(Base):
             self.refused(f"export {form}", 1, "patches/upstream has no entry for toy-two")
         self.nothing_left()
 
+    def test_bytes_that_are_not_utf8(self) -> None:
+        """git takes them in a file, so mbox has them; b4 ends with a traceback."""
+        repo = Path(self.script("apply").stdout.strip())
+        (repo / "a.txt").write_bytes("caf\xe9\n".encode("latin-1"))
+        git(repo, "add", "a.txt")
+        git(repo, "commit", "--quiet", "--message=KVM: SVM: Toy four\n\nWhy.")
+        self.script("refresh")
+        self.script("export mbox")
+        self.assertIn(b"+caf\xe9\n", (self.cache / "export/toy/mbox/avic-toy.mbox").read_bytes())
+        self.before = self.state()
+        self.refused("export b4", 1, "0004-toy-four.patch has bytes that are not UTF-8", "export mbox")
+
+    def test_address_that_is_not_ascii(self) -> None:
+        """git takes it as an author's; b4 ends with a traceback."""
+        self.gitconfig.write_text("[user]\n\tname = Toy\n\temail = \u00e9@localhost\n")
+        self.refused("export b4", 2, "your user.email '\u00e9@localhost' is not ASCII")
+        self.gitconfig.write_text("[user]\n\tname = Toy\n\temail = toy@localhost\n")
+        two = self.patches / "0002-toy-two.patch"
+        two.write_text(two.read_text().replace("<toy@localhost>", "<\u00e9@localhost>"))
+        self.refused("export b4", 1, "0002-toy-two.patch is from an address that is not ASCII", "export mbox")
+
     def test_wrong_tree(self) -> None:
         edit(self.tree / "arch/x86/kvm/x86.c", "line 12 of", "another line 12 of")
         for form in ("b4", "mbox", "stable"):
@@ -754,6 +1050,11 @@ class Refused(Base):
         for form in ("b4", "mbox", "stable"):
             self.refused(f"export {form}", 1, "0001-toy-one.patch does not apply", "the context moved")
         self.nothing_left()
+
+    def test_temporary_folder_with_a_blank(self) -> None:
+        temporary = self.root / "my tmp"
+        temporary.mkdir()
+        self.script("export b4 --maintainers", TMPDIR=str(temporary))
 
     def test_what_b4_leaves_behind(self) -> None:
         """Ended by a Ctrl-C, it may not get to remove its temporary files."""
@@ -766,6 +1067,7 @@ class Refused(Base):
         self.assertGreater(len(made.read_text().split()), 2)
         self.assertEqual(list(temporary.iterdir()), [])
 
+    @slow
     def test_interrupt_at_any_time(self) -> None:
         cut = 0
         temporary = self.temporary()

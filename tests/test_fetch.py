@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mirror import KernelOrg, Key, Mirror
-from project import TOP
+from project import TOP, slow
 from toy import Toy, edit, git
 
 from avic.base import Base
@@ -31,6 +31,19 @@ class FetchTree(Toy):
     def test_not_a_kernel_tree(self) -> None:
         self.refused("fetch", 2, "is not a kernel tree", TREE="/usr")
         self.refused("fetch", 2, "is not a kernel tree", TREE="/nonexistent")
+        self.refused("fetch", 2, "fetch: TREE=/usr is not", TREE="/usr", TREE_NAME="MINE")
+
+    def test_names_that_mean_something_to_others(self) -> None:
+        """As a CI job's folder, which git once took for a URL."""
+        head = git(self.tree, "rev-parse", "HEAD")
+        for name in ("job%2Fmaster", "it's a tree", "~", "$(false)", "*", "-b", "host:tree", "日本\tx"):
+            with self.subTest(name):
+                tree = self.root / name
+                self.tree.rename(tree)
+                shutil.rmtree(self.cache, ignore_errors=True)
+                repo = Path(self.script("apply", TREE=str(tree)).stdout.strip())
+                self.assertEqual(git(repo, "rev-parse", "base"), head)
+                tree.rename(self.tree)
 
     def test_not_a_git_tree(self) -> None:
         shutil.rmtree(self.tree / ".git")
@@ -108,6 +121,8 @@ class FetchDebian(Fetched):
 
     def test_base_from_debian(self) -> None:
         self.check(self.script("fetch").stdout, "1.0-1")
+        # For the report, which asks nobody.
+        self.assertRegex((self.cache / "newest/toy").read_text(), r"^1\.0-1 \d{4}-\d\d-\d\d\n$")
 
     def test_new_files_are_not_ignored(self) -> None:
         """Debian's package ignores everything at the top, and with it each new file anywhere."""
@@ -136,6 +151,28 @@ class FetchDebian(Fetched):
         self.check(self.script("fetch").stdout, "1.0-1")
         self.check(self.script("fetch", UPDATE="1").stdout, "1.1-1")
 
+    def test_older_version_is_not_taken_for_a_newer_one(self) -> None:
+        """As of a mirror that was put back, or that somebody stands before."""
+        self.mirror.add("1.1-1", self.tree)
+        self.script("fetch")
+        self.mirror.packages.pop()
+        self.mirror.publish()
+        self.refused("fetch", 1, "has only 1.0-1 now, and the cache has 1.1-1", UPDATE="1")
+        self.check(self.script("fetch").stdout, "1.1-1")
+
+    def test_settings_of_the_machine(self) -> None:
+        """They run nothing here, and don't have a list believed that nobody signed."""
+        conf, hook = self.root / "apt/apt.conf", self.root / "hook"
+        settings = conf.read_text()
+        settings += 'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'
+        settings += "".join(f'APT::Update::{when} {{ "touch {hook}"; }};\n' for when in ("Pre-Invoke", "Post-Invoke"))
+        conf.write_text(settings + 'Acquire::Check-Valid-Until "false";\n')
+        said = self.script("fetch").stderr
+        self.assertIn("lists may have expired", said)
+        self.assertFalse(hook.exists())
+        (self.mirror.www / "debian/dists/bookworm/InRelease").unlink()
+        self.refused("fetch", 1, "reading Debian's package lists", UPDATE="1")
+
     def test_what_moved(self) -> None:
         for package, version in (("1.5", "1.5.2-1"), ("1.5", "1.5.10-1"), ("1.4", "1.4.9-1"), ("1.6", "1.6.1-1")):
             self.mirror.packages.append(
@@ -153,11 +190,62 @@ class FetchDebian(Fetched):
                 "- - 1.6.1-1 new: linux-source-1.6 has no base; TREE= scripts/fit says which stack fits",
             ],
         )
+        # For the report, which asks nobody.
+        heard = (self.cache / "newest/toy").read_text()
+        self.assertRegex(heard, r"^1\.5\.10-1 \d{4}-\d\d-\d\d\n$")
+        self.assertEqual([path.name for path in (self.cache / "newest").iterdir()], ["toy"])
+        own = self.patches.parent / "own"
+        own.mkdir()
+        (own / "base").write_text("Range: 1.5.*\n")
+        self.assertRegex(self.script("moved").stdout, r"\nown +- +- +its kernel is a TREE= alone\n")
+        self.refused("fetch", 2, "patches/own/base names no Package and no Source", "give TREE=", BASE="own")
         edit(self.patches / "base", "1.5.2-1", "1.5.10-1")
         self.assertNotIn("moved:", self.script("moved").stdout)
         edit(self.patches / "base", "Range: 1.5", "Range: 1.7")
         self.assertIn("gone: Debian has no linux-source-1.5 1.7.* any more", self.script("moved", 1).stdout)
+        self.assertEqual((self.cache / "newest/toy").read_text(), heard)
 
+    @slow
+    def test_to_which_versions_a_stack_applies(self) -> None:
+        self.env["TREE"] = str(self.tree)
+        repo = self.make_stack()
+        # What a stack adds is in no version.
+        (repo / "new.c").write_text("int x;\n")
+        git(repo, "add", "new.c")
+        git(repo, "commit", "--quiet", "--message=KVM: SVM: Toy four\n\nWhy.")
+        self.script("refresh")
+        self.env["TREE"] = ""
+        edit(self.tree / "arch/x86/kvm/svm/avic.c", "line 9 of", "another line 9 of")
+        self.mirror.add("1.10-1", self.tree)
+        self.mirror.add("2.0-1", self.tree)
+        said = self.script("fit-all")
+        rows = [" ".join(line.split()) for line in said.stdout.splitlines()]
+        self.assertEqual(rows[0], "toy 1.0-1 4 of 4 apply")
+        self.assertRegex(rows[1], r"^toy 1\.10-1 1 of 4 apply, then 0002-toy-two\.patch: .*avic\.c, hunk 1 of 1")
+        self.assertIn("+another line 9 of avic.c", rows)
+        self.assertNotIn("2.0-1", said.stdout)
+        self.assertEqual([*self.cache.glob("fit/*")], [])
+        self.assertEqual(self.script("fit-all toy").stdout, said.stdout)
+
+    @slow
+    def test_a_version_that_cannot_be_had(self) -> None:
+        """The others are told of all the same, and no stack is said to fit what was not looked at."""
+        other = self.patches.parent / "gone"
+        other.mkdir()
+        (other / "base").write_text("Package: linux-source-1.5\nRange: 1.5.*\nSuites: bookworm\n")
+        self.env["TREE"] = str(self.tree)
+        self.make_stack()
+        self.env["TREE"] = ""
+        said = self.script("fit-all", 1)
+        self.assertIn("3 of 3 apply", said.stdout)
+        self.assertIn("linux-source-1.5 has no 1.5.* any more", said.stderr)
+        self.mirror.cuts = [1000] * 9
+        said = self.script("fit-all toy", 1)
+        self.assertEqual(said.stdout, "")
+        self.assertIn("run again, it resumes", said.stderr)
+        self.assertEqual([*self.cache.glob("fit/*")], [])
+
+    @slow
     def test_what_moved_at_kernel_org(self) -> None:
         org = KernelOrg(self.root / "org", self.tree, self.key)
         other = self.patches.parent / "v1.0"
@@ -233,6 +321,7 @@ class FetchDebian(Fetched):
         self.nothing_half_written()
         self.check(self.script("fetch").stdout, "1.0-1")
 
+    @slow
     @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small file system")
     def test_full_disk(self) -> None:
         self.cache.mkdir()
@@ -266,6 +355,7 @@ class FetchDebian(Fetched):
         process.wait(timeout=60)
         self.assertFalse(aside.exists())
 
+    @slow
     def test_interrupt_at_any_time(self) -> None:
         self.interrupt_at_any_time("1.0-1")
 
@@ -485,6 +575,7 @@ class FetchKernelOrg(Fetched):
         self.check(self.script("fetch").stdout, "1.0.1")
         self.assertTrue(self.org.ranges, "it began anew")
 
+    @slow
     def test_interrupt_at_any_time(self) -> None:
         self.interrupt_at_any_time("1.0.1")
 

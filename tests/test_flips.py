@@ -50,6 +50,11 @@ class Flips(unittest.TestCase):
         said = ["101 of 101 ExtINTs arrived", "at +0/2 -9/2 +30/8 -20/8", "flips 4"]
         self.assertEqual(flips.read_flips(said).at, [0, 9, 30, 30])
 
+    def test_time_before_the_first(self) -> None:
+        """As seen on v6.12: its sign is none of a flip."""
+        said = ["1 of 400 ExtINTs arrived", "at +0/2 -224/2 +-6861/8 -14598/8", "flips 4"]
+        self.assertEqual(flips.read_flips(said).at, [0, 224, 224, 14598])
+
 
 if __name__ == "__main__":
     unittest.main()

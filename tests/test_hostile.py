@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Patches that somebody wrote to do harm: nothing outside the tree is touched, nothing reaches the terminal raw."""
+"""Patches that somebody wrote to do harm: nothing outside the tree is touched, nothing reaches the terminal raw.
 
+And what only went wrong: one line says it.
+"""
+
+import os
+import shutil
+import subprocess
+import unittest
 from pathlib import Path
 
+from test_at_once import containers
 from toy import Toy, edit, git
+
+from avic.tree import unpack
 
 NEW = """\
 From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
@@ -82,6 +92,42 @@ class Hostile(Toy):
         self.harmless(NEW.partition("diff --git")[0] + link, "mode or link")
         self.harmless(NEW.partition("diff --git")[0] + link + through, "mode or link", verbs=every)
 
+    def test_encodings_that_one_reader_obeys(self) -> None:
+        for line in (
+            "Content-Type: text/plain; charset=ISO-8859-1", "Content-Type: multipart/mixed; boundary=x",
+            "Content-Type: text/plain; charset=UTF-8; format=flowed; delsp=yes",
+        ):  # fmt: skip
+            self.harmless(NEW.replace("\n\nWhy.", f"\n{line}\n\nWhy, Zoë?"), line)
+
+    def test_attributes_of_the_tree(self) -> None:
+        """What is checked out and built is what quilt has, whatever the tree or a patch says of it to git."""
+        rules = "*.c text eol=crlf ident\nKconfig export-ignore\nx export-subst\n"
+        files = {".gitattributes": rules, "x": "$Format:%h$\n", "id.c": "$Id$\nsecond\n"}
+
+        def write(folder: Path) -> None:
+            for name, text in files.items():
+                folder.mkdir(exist_ok=True)
+                (folder / name).write_text(text)
+
+        write(self.repo / "new")
+        git(self.repo, "add", "new")
+        git(self.repo, "commit", "--quiet", "--message=KVM: SVM: Attributes")
+        self.script("refresh")
+        write(self.tree)
+        for name in files:
+            blob = subprocess.check_output(["git", "-C", self.tree, "hash-object", "-w", "--no-filters", name], text=True)
+            git(self.tree, "update-index", "--add", "--cacheinfo", f"100644,{blob.strip()},{name}")
+        git(self.tree, "commit", "--quiet", "--message=attributes")
+        git(self.tree, "checkout", "--quiet", "HEAD", "--", ".")
+        repo = Path(self.script("apply").stdout.strip())
+        unpacked = self.root / "unpacked"
+        unpacked.mkdir()
+        unpack(repo, "stack", unpacked, ".")
+        for name in git(repo, "ls-tree", "-r", "--name-only", "stack").split():
+            blob = subprocess.check_output(["git", "-C", repo, "cat-file", "blob", f"stack:{name}"])
+            for folder in (repo, unpacked):
+                self.assertEqual((folder / name).read_bytes(), blob, name)
+
     def test_through_a_link_of_the_tree(self) -> None:
         (self.tree / "way").symlink_to(self.outside)
         git(self.tree, "add", "way")
@@ -151,3 +197,66 @@ class Hostile(Toy):
         quoted = "  diff --git a/x b/x\n  --- a/x\n  +++ b/x\n  @@ -1 +1 @@\n  -x\n  +y\n"
         self.harmless(NEW.replace("---\n x", f"---\n{quoted}\n x"), "begins a diff")
         self.harmless(NEW + quoted, "it is corrupt")
+
+
+class OneLine(Toy):
+    """No traceback, whatever bytes or rights there are."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.make_stack()
+        (self.patches / "cover").write_text("KVM: SVM: Toys\n\nThree toys.\n")
+        (self.project / "patches/upstream").write_text("toy-* unsent - ## mainline has the bug\n")
+
+    def test_our_files_in_another_encoding(self) -> None:
+        (self.patches / "base").open("ab").write(b"# Andr\xe9\n")
+        self.script("export mbox")
+        for path, verb, *words in (
+            (self.patches / "cover", "export mbox", "patches/toy/cover is no cover letter", "ASCII"),
+            (self.project / "patches/upstream", "export quilt", "patches/upstream:2:", "is not UTF-8"),
+        ):
+            with self.subTest(path.name):
+                text = path.read_bytes()
+                path.write_bytes(text + b"x unsent - ## Andr\xe9\n")
+                self.refused(verb, 1, *words)
+                path.write_bytes(text)
+
+    def test_a_folder_in_another_encoding(self) -> None:
+        cache = os.fsencode(self.root) + b"/caf\xe9"
+        for verb in ("apply", "refresh", "fit", "export quilt", "export mbox", "clean"):
+            done = subprocess.run(
+                [self.project / "scripts" / verb.split()[0], *verb.split()[1:]], capture_output=True,
+                env=self.caller() | {"AVIC_CACHE": os.fsdecode(cache)},
+            )  # fmt: skip
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(cache if verb in ("apply", "export quilt", "export mbox") else b"", done.stdout)
+
+    @unittest.skipUnless(containers(), "needs a mount namespace")
+    def test_a_project_that_cannot_be_written(self) -> None:
+        before = self.content()
+        frozen = f"mount --bind {self.project} {self.project} && mount -o remount,bind,ro {self.project} && exec {self.project}/scripts/"
+        for verb in ("refresh", "port"):
+            done = subprocess.run(
+                ["unshare", "--mount", "sh", "-c", frozen + verb], capture_output=True, text=True,
+                env=self.caller() | ({"BASE": "v1.5"} if verb == "port" else {}),
+            )  # fmt: skip
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, rf"^{verb}: Read-only file system: '{self.project}/patches.*': .*\n$")
+        self.assertEqual(self.content(), before)
+
+    def test_a_tool_that_is_missing(self) -> None:
+        tools = self.root / "tools"
+        tools.mkdir()
+        for folder in os.environ["PATH"].split(":"):
+            for path in Path(folder).glob("*"):
+                if path.name != "patch" and not (tools / path.name).exists():
+                    (tools / path.name).symlink_to(path)
+        self.refused("apply", 1, "No such file or directory: 'patch'", "scripts/setup", PATH=str(tools))
+
+    def test_a_reader_that_has_seen_enough(self) -> None:
+        shutil.copytree(self.patches, self.project / "patches/toy2")
+        for verb in ("fit", "refresh", "clean", "export quilt", "fit --help"):
+            done = subprocess.run(
+                ["bash", "-c", f"{self.project}/scripts/{verb} | true"], env=self.caller(), capture_output=True, text=True
+            )
+            self.assertNotRegex(done.stderr, "Broken pipe|BrokenPipe|Traceback", verb)

@@ -17,7 +17,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from project import TOP
+from project import TOP, slow
 from avic import remote
 
 JOB = Path("/run/avic")
@@ -131,6 +131,7 @@ class Job(unittest.TestCase):
         self.assertIn("module: kvm_amd", said)
         self.assertIn("console: [    0.000000] Linux version toy", said)
 
+    @slow
     def test_a_module_that_hangs_on_its_way_out(self) -> None:
         """rmmod never returns: the job ends all the same, says so, and asks for a reboot."""
         (self.folder / "stuck").write_text(f"{JOB}/unloaded")
@@ -138,6 +139,7 @@ class Job(unittest.TestCase):
         self.assertRegex(said, "done: not restored\nmark: no end in: unload\n(.*\n)*the machine is not as it was")
         self.assertIn("log: kvm hangs on its way out", said)
 
+    @slow
     def test_the_machines_own_module_hangs(self) -> None:
         (self.folder / "stuck").write_text(f"{JOB}/changed")
         case = BEGIN.replace("until grep", f"until [ -e {JOB}/done ] || grep") + LEASE + END
@@ -153,6 +155,7 @@ class Job(unittest.TestCase):
         self.assertIn("Bail out! error: supervise was killed", said)
         self.assertTrue(said.endswith("module: kvm_amd\n"), said)
 
+    @slow
     def test_the_whole_session_is_killed(self) -> None:
         """The next job restores first, and is not kept from it by what the one before left behind."""
         kill = "kill -KILL $(pgrep -f hardware/guard) $(pgrep -f hardware/supervise)\nsleep 1\n"

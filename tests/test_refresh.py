@@ -2,8 +2,11 @@
 """scripts/refresh: the branch back into patches, touching only what changed."""
 
 import os
+import shutil
 import subprocess
+from unittest import mock
 
+from project import TOP, slow
 from toy import Toy, edit, git
 
 
@@ -159,6 +162,24 @@ class Refresh(Toy):
             self.assertEqual(self.content(), before)
             git(repo, "checkout", "--quiet", "stack")
 
+    def test_where_a_build_was_stopped(self) -> None:
+        """A run that is ended while it builds a commit leaves the tree there; what the user has there stays."""
+        repo = self.make_stack()
+        self.script("apply", RESET="1")
+        tree = git(repo, "rev-parse", "stack^{tree}")
+        with mock.patch.dict(os.environ, GIT_COMMITTER_DATE="@0 +0000", GIT_AUTHOR_DATE="@0 +0000"):
+            patched = git(repo, "commit-tree", "-p", "stack~1", "-m", "a patch of ci/races", tree)
+        for verb in ("apply", "refresh"):
+            for commit in ("stack~1", patched):
+                git(repo, "checkout", "--quiet", "--detach", commit)
+                self.script(verb)
+                self.assertEqual(git(repo, "symbolic-ref", "HEAD"), "refs/heads/stack")
+        git(repo, "checkout", "--quiet", "--detach", "stack~1")
+        edit(repo / "arch/x86/kvm/x86.c", "line 55 of", "changed line 55 of")
+        for verb in ("apply", "refresh"):
+            self.refused(verb, 1, "not on stack", "switch stack")
+        self.assertIn("changed line 55 of", (repo / "arch/x86/kvm/x86.c").read_text())
+
     def test_untracked_files_are_named(self) -> None:
         for rules in ("*.o\n", "*.o\n/*\n!/debian/\n"):
             with self.subTest(rules):
@@ -187,6 +208,41 @@ class Refresh(Toy):
         self.assertEqual(done.stderr, "")
         self.assertIn("fixed line 40", self.content()["0003-toy-three.patch"])
 
+    def test_base_of_the_tree_that_one_stands_in(self) -> None:
+        """Without BASE= and TREE= it was v6.12, wherever one was."""
+        repo = self.make_stack()
+        shutil.copytree(self.patches, self.project / "patches/v6.12")
+        other = {path.name: path.read_bytes() for path in (self.project / "patches/v6.12").iterdir()}
+        edit(repo / "arch/x86/kvm/x86.c", "changed line 40", "fixed line 40")
+        git(repo, "commit", "--quiet", "--all", "--amend", "--no-edit")
+        at = os.getcwd()
+        self.addCleanup(os.chdir, at)
+        os.chdir(repo / "arch/x86")
+        unset = {"BASE": "", "TREE": ""}
+        self.assertEqual(self.script("fetch", **unset).stdout, f"{repo}\n")
+        self.assertIn("changed  0003-toy-three.patch\n3 patches in patches/toy\n", self.script("refresh", **unset).stdout)
+        self.assertEqual(self.script("apply", **unset).stdout, f"{repo}\n")
+        self.assertEqual({path.name: path.read_bytes() for path in (self.project / "patches/v6.12").iterdir()}, other)
+        self.refused("refresh", 2, "no branch stack", BASE="v6.12")
+
+    def test_as_the_readme_says(self) -> None:
+        """Its lines under "To change a patch", pasted into one shell: after a cd there was no scripts/refresh."""
+        self.make_stack()
+        section = (TOP / "README.md").read_text().partition("\n## To change a patch\n\n")[2]
+        lines = "".join(line for line in section.partition("\n\n")[0].splitlines(True) if line.startswith("    "))
+        self.assertIn("scripts/refresh", lines)
+        (self.project / "Makefile").write_text("run:\n\t@echo made\n")
+        editor = "sed -i '2a exec sed -i s/line.20/changed/ arch/x86/kvm/x86.c && git -c user.name=a -c user.email=a commit -qa --amend --no-edit'"
+        identity = {"GIT_COMMITTER_NAME": "Toy", "GIT_COMMITTER_EMAIL": "toy@localhost", "GIT_SEQUENCE_EDITOR": editor}
+        done = subprocess.run(
+            ["bash", "-e", "-c", lines], cwd=self.project, env=self.caller() | identity, capture_output=True, text=True
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("changed  0002-toy-two.patch\n", done.stdout)
+        self.assertIn("made\n", done.stdout)
+        self.assertIn("+changed of x86.c", self.content()["0002-toy-two.patch"])
+
+    @slow
     def test_interrupt_at_any_time(self) -> None:
         repo = self.make_stack()
         old = self.content()

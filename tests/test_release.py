@@ -2,7 +2,9 @@
 """scripts/release: a revision is a folder, a commit and a tag, or nothing."""
 
 import json
+import shutil
 
+from project import slow
 from toy import Toy, edit, git
 
 
@@ -55,13 +57,14 @@ class Release(Toy):
     def test_first(self) -> None:
         self.script("release v1")
         self.assertEqual(
-            self.read("v1/changelog"), "toy:\n- toy-one: new\n- toy-two: new\n- toy-three: new\n"
+            self.read("v1/changelog"), "toy:\n- toy-one: KVM: SVM: Toy one: new\n- toy-two: KVM: SVM: Toy two: new\n- toy-three: KVM: SVM: Toy three: new\n"
         )
         self.assertEqual(self.read("v1/evidence"), "toy\n\n47 pass\n")
         self.assertEqual(git(self.project, "rev-parse", "v1^{commit}"), git(self.project, "rev-parse", "HEAD"))
         self.assertEqual(git(self.project, "for-each-ref", "--format=%(taggername)", "refs/tags/v1"), "Toy")
         self.assertEqual(git(self.project, "status", "--porcelain"), "")
 
+    @slow
     def test_second_says_what_changed_since(self) -> None:
         self.script("release v1")
         self.change()
@@ -70,11 +73,34 @@ class Release(Toy):
         notes.write_text("- Fix line 40\n  for good.\n")
         self.script(f"release v2 --notes {notes}")
         self.assertEqual(
-            self.read("v2/changelog"), "- Fix line 40\n  for good.\n\ntoy:\n- toy-three: changed\n"
+            self.read("v2/changelog"), "- Fix line 40\n  for good.\n\ntoy:\n- toy-three: KVM: SVM: Toy three: changed\n"
         )
         self.assertRegex(self.read("v2/range-diff"), r"(?m)^toy-three\n1:  .* ! 1:  ")
         self.assertIn("+fixed line 40 of x86.c", self.read("v2/range-diff"))
 
+    def test_what_is_moved_renamed_or_gone(self) -> None:
+        edit(self.patches / "series", "0003", "# Section last: The last\n0003")
+        edit(self.patches / "series", "0001", "# Section first: The first\n0001")
+        self.commit()
+        self.script("release v1")
+        git(self.repo, "reset", "--quiet", "--hard", "base")
+        git(self.repo, "cherry-pick", "refs/avic/applied~1", "refs/avic/applied~2")
+        git(self.repo, "commit", "--quiet", "--amend", "--message=KVM: SVM: In other words\n\nWhy.")
+        git(self.repo, "notes", "--ref=slug", "add", "--force", "--message=toy-one", "HEAD")
+        (self.patches / "series").write_text((self.patches / "series").read_text().replace("# Section last: The last\n", ""))
+        self.script("refresh")
+        self.script("apply", RESET="1")
+        self.commit()
+        self.ran()
+        self.script("release v2")
+        self.assertEqual(
+            self.read("v2/changelog"),
+            'toy:\n- toy-one: KVM: SVM: In other words: changed, was "KVM: SVM: Toy one"\n'
+            "- toy-two: KVM: SVM: Toy two: moved\n"
+            "- toy-three: KVM: SVM: Toy three: gone from last\n",
+        )
+
+    @slow
     def test_old_series_that_no_longer_applies(self) -> None:
         self.script("release v1")
         self.change()
@@ -94,7 +120,7 @@ class Release(Toy):
         """What is wrong is said, and nothing is left behind."""
         self.refused("release v2", 2, "the next revision is v1, not v2")
         self.ran(worse=("xapic_ipi_test",))
-        self.refused("release v1", 1, "1 results got worse on toy")
+        self.refused("release v1", 1, "1 results got worse on toy: see ", "--without-evidence toy")
         self.ran()
         (self.root / "gitconfig").write_text("")
         self.refused("release v1", 2, "no git identity", "git config")
@@ -105,19 +131,36 @@ class Release(Toy):
         self.refused("release v1", 1, "git commit failed")
         hook.unlink()
         self.change()
-        self.refused("release v1", 1, "the suite ran on toy with", "make run BASE=toy")
+        self.refused("release v1", 1, "it ran on toy with", "make run BASE=toy")
         (self.cache / "report/toy/verdict.json").unlink()
-        self.refused("release v1", 1, "the suite was not run on toy", "make run BASE=toy")
+        self.refused("release v1", 1, "it was not run on toy", "make run BASE=toy")
         self.nothing_left("v1")
         edit(self.patches / "series", "# toy stack", "# another")
         self.refused("release v1", 1, "has uncommitted changes")
         self.assertFalse((self.project / "releases").exists())
+
+    def test_all_that_is_missing_at_once(self) -> None:
+        """Of each base, before anything else is done for one of them."""
+        for name in ("toy2", "toy3"):
+            shutil.copytree(self.patches, self.project / "patches" / name)
+            shutil.copytree(self.repo.parent, self.cache / "base" / name, symlinks=True)
+        self.commit()
+        self.ran(worse=("xapic_ipi_test",))
+        said = ("results got worse on toy: see ", "it was not run on toy2: make run BASE=toy2", "it was not run on toy3: ")
+        error = self.refused("release v1", 1, *said, "or give --without-evidence toy --without-evidence toy2 --without-evidence toy3")
+        self.assertNotIn("v1: toy", error)
+        error = self.refused("release v1 --without-evidence toy2", 1, "worse on toy:", "run on toy3")
+        self.assertNotIn("toy2", error)
+        self.nothing_left("v1")
+        self.script("release v1 --without-evidence toy --without-evidence toy2 --without-evidence toy3")
+        self.assertEqual(self.read("v1/evidence"), "toy\n\nnot run\n\ntoy2\n\nnot run\n\ntoy3\n\nnot run\n")
 
     def test_without_evidence_says_so(self) -> None:
         (self.cache / "report/toy/verdict.json").unlink()
         self.script("release v1 --without-evidence toy")
         self.assertEqual(self.read("v1/evidence"), "toy\n\nnot run\n")
 
+    @slow
     def test_interrupt_at_any_time(self) -> None:
         head = git(self.project, "rev-parse", "HEAD")
         moments = self.moments("release v1")

@@ -30,6 +30,7 @@ class Series(Toy):
             (b"0001-toy-\xe9.patch", "want NNNN-slug.patch"),
             (b"0001-toy-one.patch\x0c", "blanks stand behind"),
             (b"   # indented comment", "indented"),
+            ("００01-toy-one.patch".encode(), "want NNNN-slug.patch"),
             (b"0009-toy-two.patch", "toy-two", "take one out"),
         ):
             with self.subTest(line):
@@ -38,6 +39,15 @@ class Series(Toy):
                 number = 3 if b"0009" in line else 2
                 self.refused("refresh", 1, f"patches/toy/series:{number}: ", *words)
                 self.assertEqual(self.bytes(), before)
+
+    def test_a_number_twice(self) -> None:
+        """In which order git am gets them, the caller's language would say."""
+        (self.patches / "0002-toy-two.patch").rename(self.patches / "0001-toy-two.patch")
+        self.series.write_bytes(self.plain.replace(b"0002-toy-two", b"0001-toy-two"))
+        for verb in ("apply", "fit toy", "export quilt"):
+            self.refused(verb, 1, "patches/toy/series is not in the order of its numbers, each once")
+        self.script("refresh")
+        self.assertEqual(self.series.read_bytes(), self.plain)
 
     def test_crlf_throughout(self) -> None:
         self.series.write_bytes(self.plain.replace(b"\n", b"\r\n"))

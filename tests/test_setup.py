@@ -28,3 +28,18 @@ class Setup(Toy):
         self.assertIn(
             "as root run: apt-get install --yes --no-install-recommends no-such-package\n", error
         )
+
+    def test_nothing_on_the_machine_under_test(self) -> None:
+        """With HOST= it is another one, and apt-get is asked here; it knows no such package."""
+        self.packages("no-such-package ## for nothing\n")
+        error = self.script("setup", 2, RUNNER="hardware").stderr
+        self.assertIn("RUNNER=hardware installs nothing on the machine that it tests", error)
+        self.assertIn("with HOST=, or run: apt-get install", error)
+        tools = self.root / "tools"
+        tools.mkdir()
+        (tools / "apt-get").write_text("#!/bin/sh\nexit 1\n")
+        (tools / "apt-get").chmod(0o755)
+        path = f"{tools}:{os.environ['PATH']}"
+        if os.geteuid() == 0:
+            error = self.script("setup", 1, RUNNER="hardware", HOST="root@epyc1", PATH=path).stderr
+            self.assertIn("apt-get update failed", error)

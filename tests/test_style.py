@@ -25,7 +25,7 @@ def files() -> list[Path]:
 
 
 def shell_scripts() -> list[Path]:
-    first = re.compile(r"#!.*\b(ba)?sh\n|# SPDX.*\n# shellcheck shell")
+    first = re.compile(r"#!.*\b(ba)?sh( -p)?\n|# SPDX.*\n# shellcheck shell")
     return [path for path in files() if first.match(path.read_text(errors="replace")[:200])]
 
 
@@ -37,6 +37,15 @@ class Style(unittest.TestCase):
                 with self.subTest(name):
                     head = "\n".join(path.read_text().split("\n")[:3])
                     self.assertIn("SPDX-License-Identifier: GPL-2.0", head)
+
+    def test_interpreters_obey_no_caller(self) -> None:
+        """Bash takes up options and functions of the environment, Python modules."""
+        ours = r"#!(?:/usr/bin/env -S (?:bash -p|(?:/usr/bin/)?python3 -E -X utf8)|/bin/sh)\n"
+        for path in files():
+            first = path.read_text(errors="replace").partition("\n")[0] + "\n"
+            if re.match(r"#!.*(sh|python3)\b", first) and path != TOP / ".ci/run":
+                with self.subTest(path.name):
+                    self.assertRegex(first, ours)
 
     def test_shellcheck(self) -> None:
         scripts = shell_scripts()
@@ -52,7 +61,7 @@ class Style(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout)
 
     def test_pyflakes(self) -> None:
-        python = [path for path in files() if path.suffix == ".py" or path.read_text(errors="replace").startswith(("#!/usr/bin/env python3", "#!/usr/bin/python3"))]
+        python = [path for path in files() if path.suffix == ".py" or re.match("#!.*python3", path.read_text(errors="replace"))]
         self.assertGreater(len(python), 40)
         result = subprocess.run(["pyflakes3", *python], text=True, stdout=subprocess.PIPE)
         self.assertEqual(result.returncode, 0, result.stdout)
@@ -74,6 +83,6 @@ class Style(unittest.TestCase):
                 with self.subTest(page, name=name):
                     self.assertTrue((TOP / name).exists(), f"{page}: {name}")
         readme = (TOP / "README.md").read_text()
-        targets = set(re.findall(r"^([a-z]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
-        for target in re.findall(r"(?:^    |`)make ([a-z]+)", readme, re.MULTILINE):
+        targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
+        for target in re.findall(r"(?:^    |`)make ([a-z-]+)", readme, re.MULTILINE):
             self.assertIn(target, targets)

