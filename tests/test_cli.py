@@ -147,6 +147,21 @@ class Replaced(unittest.TestCase):
             self.assertEqual([path.name for path in Path(top).iterdir()], ["kept"])
 
 
+class Interrupted(unittest.TestCase):
+    def test_every_verb(self) -> None:
+        """Ctrl-C ends each verb without a traceback, also while nothing of its own expects it."""
+        code = (
+            "import os, signal, sys; from avic import cli\n"
+            "cli.run = lambda module: os.kill(os.getpid(), signal.SIGINT)\n"
+            "cli.main('cmd.any')\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONPATH": str(TOP / "scripts")}, capture_output=True, text=True,
+        )  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", ""))
+
+
 class Colours(unittest.TestCase):
     """What is bad is red on a terminal, and nowhere else."""
 

@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from avic.process import fail
+from avic.process import fail, unwind_on_signals
 
 # What to do where the machine does not let us.
 ADVICE = {
@@ -74,6 +74,7 @@ def main(module: str) -> None:
     What the machine refuses, as a disk that is full, and a text in another encoding are told in one
     line; with V=1 where in the code, too.
     """
+    unwind_on_signals()
     try:
         status = run(module)
         sys.stdout.flush()

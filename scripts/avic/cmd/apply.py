@@ -23,7 +23,7 @@ from avic.build import digest
 from avic.exact import apply_all, does_not_apply, stop_there
 from avic.patch import Patch
 from avic.paths import TOP
-from avic.process import fail, unwind_on_signals
+from avic.process import fail
 from avic.tree import at_rest, git, rev, set_stack, settle
 
 
@@ -34,7 +34,6 @@ def key(onto: str, patches: list[Patch]) -> str:
 
 
 def main() -> None:
-    unwind_on_signals()
     patches = BASE.patches
     repo = BASE.tree("fetch")
     settle(repo)

@@ -32,7 +32,7 @@ from avic.cmd.flips import read_flips
 from avic.machine import RUNNER, kept, need_qemu
 from avic.paths import TOP
 from avic.plan import Lane, Test
-from avic.process import fail, unwind_on_signals
+from avic.process import fail
 from avic.results import Benches, Measured, save
 from avic.tables import read_table
 
@@ -475,7 +475,6 @@ def measure(repo: Path, benches: list[Bench], level: str) -> Benches:
 
 
 def main() -> int:
-    unwind_on_signals()
     benches, level = chosen(sys.argv[1:]), chosen_level()
     if RUNNER != "emulator":
         fail(2, f"RUNNER={RUNNER}: the counts are those of the emulated machine; leave it out")

@@ -20,11 +20,10 @@ import sys
 
 from avic.base import BASE, Base
 from avic.build import Images, fragments
-from avic.process import fail, unwind_on_signals
+from avic.process import fail
 
 
 def main() -> int:
-    unwind_on_signals()
     arguments = sys.argv[1:]
     if not 1 <= len(arguments) <= 3 or not re.fullmatch(r"base|stack|[1-9]\d*", arguments[0]):
         fail(2, "usage: build base|stack|NUMBER [CONFIG [PATCH]]")

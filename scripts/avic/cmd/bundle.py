@@ -13,11 +13,10 @@ from pathlib import Path
 
 from avic.bundle import make_bundle
 from avic.plan import Plan
-from avic.process import fail, unwind_on_signals
+from avic.process import fail
 
 
 def main() -> int:
-    unwind_on_signals()
     if len(sys.argv) != 4:
         fail(2, "usage: bundle IMAGE PLAN OUT")
     image, plan, out = (Path(argument).absolute() for argument in sys.argv[1:])

@@ -39,7 +39,7 @@ from avic.build import Tree, fragments
 from avic.kbuild import Build, CouldNot, Tools
 from avic.ktap import Result
 from avic.patch import Patch
-from avic.process import fail, say, scratch, show, unwind_on_signals
+from avic.process import fail, say, scratch, show
 from avic.results import Column
 from avic.series import read_series
 from avic.summary import junit
@@ -632,7 +632,6 @@ class Verdicts:
 
 
 def main() -> int:
-    unwind_on_signals()
     asked = sys.argv[1:] or ["check"]
     if any(each.startswith("-") for each in asked):
         print(__doc__)

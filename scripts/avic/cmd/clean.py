@@ -22,7 +22,7 @@ from pathlib import Path
 
 from avic.aside import PREFIX, sweep
 from avic.paths import CACHE, TOP
-from avic.process import held_back, say, unwind_on_signals
+from avic.process import held_back, say
 from avic.tree import git, rev
 
 # What is kept of a base's tree, as <kind>/<base>/<tree>.
@@ -98,7 +98,6 @@ def remove(folder: Path) -> bool:
 
 
 def main() -> int:
-    unwind_on_signals()
     say(f"looking at {CACHE} (some seconds for each 10 GB)")
     for parent in {path.parent for kind in KINDS for path in CACHE.glob(f"{kind}/*/{PREFIX}*")} | {CACHE / "run", CACHE / "debian"}:
         sweep(parent)

@@ -39,7 +39,7 @@ from avic.paths import CACHE, TOP
 from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
-from avic.process import fail, script, show, unwind_on_signals
+from avic.process import fail, script, show
 from avic.proof import KERNELS, RACES, WITH_DEVICE, Proof, load_proofs, parts_of
 from avic.raw import printable
 from avic.results import Case, Evidence, Seen, save
@@ -429,7 +429,6 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
 
 
 def main() -> int:
-    unwind_on_signals()
     repo = BASE.tree("apply")
     need_qemu()
     status = 0

@@ -70,7 +70,7 @@ from avic.outgoing import (
 )  # fmt: skip
 from avic.packages import BUGS, Mail, bugs_by_slug, file_name, mail_of, state_fields
 from avic.patch import Patch, slug_in
-from avic.process import fail, say, scratch, unwind_on_signals
+from avic.process import fail, say, scratch
 from avic.series import Section
 from avic.tracking import B4, EXPORTED, Tracked, enroll, recipients_with_snippet, show_mails, tree_for_b4
 from avic.tree import FORMAT, git, rev
@@ -682,7 +682,6 @@ FORMS = {
 
 
 def main() -> None:
-    unwind_on_signals()
     parser = argparse.ArgumentParser(
         prog="export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

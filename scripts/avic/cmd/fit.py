@@ -17,7 +17,7 @@ from pathlib import Path
 
 from avic.base import BASE, Base
 from avic.exact import apply_all
-from avic.process import fail, say, unwind_on_signals
+from avic.process import fail, say
 from avic.raw import printable_lines
 from avic.upstream import read_ledger
 
@@ -36,7 +36,6 @@ def fit(repo: Path, base: Base, slugs: list[str]) -> tuple[bool, str]:
 
 
 def main() -> int:
-    unwind_on_signals()
     names = {base.name: base for base in Base.every()}
     wanted = [names[word] for word in sys.argv[1:] if word in names] or list(names.values())
     slugs = [word for word in sys.argv[1:] if word not in names]

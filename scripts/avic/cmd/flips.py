@@ -22,7 +22,6 @@ from avic.base import BASE
 from avic.both import SECONDS, boots
 from avic.machine import kept, need_qemu
 from avic.plan import Lane, Test
-from avic.process import unwind_on_signals
 from avic.results import BothFlips, Flips, judge_flips, save
 
 ARRIVED = re.compile(r"^(\d+) of \1 ExtINTs arrived$", re.MULTILINE)
@@ -63,7 +62,6 @@ def count_flips(repo: Path) -> BothFlips:
 
 
 def main() -> int:
-    unwind_on_signals()
     repo = BASE.tree("apply")
     need_qemu()
     found = count_flips(repo)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avic.paths import TOP
-from avic.process import fail, say, scratch, unwind_on_signals
+from avic.process import fail, say, scratch
 from avic.tables import read_lines
 
 MODELS = TOP / "ci" / "models"
@@ -138,7 +138,6 @@ def row(run: Run, answer: Answer, width: int) -> str:
 
 
 def main() -> int:
-    unwind_on_signals()
     patterns = sys.argv[1:]
     seconds = os.environ.get("SECONDS") or "300"
     if not seconds.isdigit():

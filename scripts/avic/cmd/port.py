@@ -32,7 +32,7 @@ from avic.changes import IN_BASE
 from avic.exact import apply_all, stop_there
 from avic.patch import slug_in
 from avic.paths import TOP
-from avic.process import fail, held_back, say, unwind_on_signals
+from avic.process import fail, held_back, say
 from avic.tree import at_rest, git, rev, set_slug, set_stack, settle, slug_note
 
 FILE = BASE.folder / "base"
@@ -136,7 +136,6 @@ def slugs_on(repo: Path, origin: Base) -> list[str]:
 
 
 def main() -> None:
-    unwind_on_signals()
     need_new()
     repo, anew = started()
     base = Base(BASE.folder)

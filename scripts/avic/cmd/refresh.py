@@ -24,7 +24,7 @@ from avic.base import BASE
 from avic.exact import Aside, tree_aside
 from avic.paths import TOP
 from avic.patch import SLUG, Patch, Wrong, parse, slug_in, substance
-from avic.process import fail, in_progress, unwind_on_signals
+from avic.process import fail, in_progress
 from avic.series import SeriesFile
 from avic.tree import FORMAT, git, need_clean, need_on, rev, set_slug, settle, slug_note, untracked
 
@@ -132,7 +132,6 @@ def proven(aside: Aside, repo: Path, commit: str, name: str, kept: Patch | None)
 
 
 def main() -> None:
-    unwind_on_signals()
     before = listed()
     series = SeriesFile.of(BASE.folder)
     series.need_listed(BASE.folder)

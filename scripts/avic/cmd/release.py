@@ -28,7 +28,7 @@ from avic.environment import callers_git
 from avic.exact import apply_all, commit_all
 from avic.outgoing import RELEASES, identity, recorded
 from avic.patch import Patch, slug_in, substance
-from avic.process import fail, held_back, say, scratch, unwind_on_signals
+from avic.process import fail, held_back, say, scratch
 from avic.tree import git, unpack
 
 
@@ -165,7 +165,6 @@ def record(new: Path, number: int, notes: str, without: list[str], old: Path) ->
 
 
 def main() -> None:
-    unwind_on_signals()
     os.environ.pop("TREE", None)  # a revision is of the bases themselves
     parser = argparse.ArgumentParser(
         prog="release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -19,11 +19,10 @@ from pathlib import Path
 from avic.aside import replaced
 from avic.paths import CACHE, TOP
 from avic.page import formats, render, stored
-from avic.process import fail, unwind_on_signals
+from avic.process import fail
 
 
 def main() -> int:
-    unwind_on_signals()
     if len(sys.argv) > 2:
         fail(2, "usage: report [FOLDER]")
     folder = Path(sys.argv[1]) if sys.argv[1:] else TOP / "build" / "report"

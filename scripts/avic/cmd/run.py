@@ -46,7 +46,7 @@ from avic.cmd import evidence, flips
 from avic.kbuild import lacks
 from avic.machine import RUNNER, Run, kept, made_with, need_qemu, stack_of, stopped_at_the_end
 from avic.plan import Lane, Plan, Test, listed, listed_with_device, sanitized
-from avic.process import BEGIN, fail, say, scratch, script, show, unwind_on_signals
+from avic.process import BEGIN, fail, say, scratch, script, show
 from avic.results import Judgement, Column
 from avic.tables import entries
 
@@ -238,7 +238,6 @@ class Suite:
 
 
 def main() -> int:
-    unwind_on_signals()
     with scratch("avic-run.") as place:
         return run_all(place)
 

@@ -51,7 +51,7 @@ from avic.inner import libraries
 from avic.machine import RUNNER, need_qemu
 from avic.paths import CACHE, TOP
 from avic.plan import Lane, Plan, Test, listed
-from avic.process import fail, say, unwind_on_signals
+from avic.process import fail, say
 from avic.raw import printable
 from avic.share import Share
 
@@ -349,7 +349,6 @@ def converse(place: Path, image: Path, plan: Plan, tools: list[Path], folder: Pa
 
 
 def main() -> int:
-    unwind_on_signals()
     if RUNNER != "emulator":
         fail(2, f"RUNNER={RUNNER}: a shell is in the emulated machine only; on a real one you have one")
     if not os.environ.get("CMD") and not sys.stdin.isatty():

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from avic.paths import TOP
-from avic.process import fail, scratch, unwind_on_signals
+from avic.process import fail, scratch
 
 # What gpgv's status says of a signature whose bytes are right, if it is not to be trusted.
 STALE = {
@@ -97,7 +97,6 @@ def ask_gpgv(key: str, tarball: Path) -> str:
 
 
 def main() -> int:
-    unwind_on_signals()
     if len(sys.argv) != 3:
         fail(2, "usage: signature KEY TARBALL")
     key, tarball = sys.argv[1], Path(sys.argv[2])

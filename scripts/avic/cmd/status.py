@@ -22,7 +22,7 @@ from avic.aside import write
 from avic.base import Base
 from avic.cmd.affected import Rules
 from avic.paths import TOP
-from avic.process import fail, scratch, unwind_on_signals
+from avic.process import fail, scratch
 from avic.tables import read_lines
 from avic.tree import git
 
@@ -150,7 +150,6 @@ def package(out: Path) -> Path:
 
 
 def main() -> int:
-    unwind_on_signals()
     out = Path(os.environ.get("OUT") or TOP / "build" / "avic-status").absolute()
     out.mkdir(parents=True, exist_ok=True)
     make(out)

@@ -24,7 +24,7 @@ from avic.cmd.run import chosen, chosen_lanes, device_tests, selftests, there
 from avic.machine import made_with, stack_of
 from avic.paths import CACHE
 from avic.plan import Lane, Plan, Test, listed
-from avic.process import fail, say, scratch, unwind_on_signals
+from avic.process import fail, say, scratch
 from avic.runners.emulator import DEVICES
 from avic.stick import Level, flags, kinds, make_stick, need_tools
 
@@ -73,7 +73,6 @@ def chosen_levels(images: dict[str, Path], lanes: list[str], base: Base) -> list
 
 
 def main() -> int:
-    unwind_on_signals()
     need_tools()
     base, runs = Base.named(BASE.name), chosen_runs()
     lanes = chosen_lanes([lane.name for _, lane in listed(base)], [])

@@ -22,7 +22,7 @@ from avic.aside import aside, write
 from avic.build import digest
 from avic.paths import CACHE, TOP
 from avic.plan import listed
-from avic.process import fail, show, unwind_on_signals
+from avic.process import fail, show
 from avic.results import Judgement, Suite
 from avic.takenreport import LEVELS, MOST_PACKED, Report, beside, column, files_of, read_report
 
@@ -57,7 +57,6 @@ def keep(report: Report, suite: Suite, text: str) -> Path:
 
 
 def main() -> int:
-    unwind_on_signals()
     if len(sys.argv) != 2:
         fail(2, "usage: take-report FILE")
     path = Path(sys.argv[1])

@@ -26,7 +26,7 @@ from pathlib import Path
 from avic.base import BASE
 from avic.csource import units
 from avic.paths import TOP
-from avic.process import fail, say, scratch, unwind_on_signals
+from avic.process import fail, say, scratch
 from avic.tables import read_lines
 from avic.tree import git
 
@@ -179,7 +179,6 @@ def check(run: Run, repo: Path, seeds: int) -> tuple[str, str]:
 
 
 def main() -> int:
-    unwind_on_signals()
     chosen = sys.argv[1:]
     number = os.environ.get("SEEDS") or "30"
     if not number.isdigit() or number == "0":

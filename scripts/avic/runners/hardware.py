@@ -47,7 +47,7 @@ from avic.paths import TOP
 from avic.bundle import pack_initramfs
 from avic.ktap import Progress, SplatRules
 from avic.plan import Plan
-from avic.process import fail, held_back, say, scratch, unwind_on_signals
+from avic.process import fail, held_back, say, scratch
 from avic.raw import printable
 from avic.remote import JOB, WORK, Host
 
@@ -467,7 +467,6 @@ def describe(host: Host) -> int:
 def main() -> int:
     arguments = sys.argv[1:]
     host = Host()
-    unwind_on_signals()
     if arguments == ["--machine"]:
         return describe(host)
     if len(arguments) != 2:
