@@ -26,7 +26,7 @@ RUNNER = TOP / "scripts/runners/hardware"
 BOOT_SECONDS = 180
 # The same as scripts/runners/emulator: an IOMMU that posts interrupts.
 IOMMU = ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on", "-device", "amd-fch-smbus,addr=14.0"]
-CPU = "EPYC-Genoa,+svm,+npt,+avic,+x2avic"
+CPU = "EPYC-Genoa,+svm,+npt,+vgif,+avic,+x2avic"
 # A device that nobody there uses.
 EDU = "0000:00:1e.0"
 # A network card with a driver, and without a cable.

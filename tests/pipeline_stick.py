@@ -35,7 +35,7 @@ OVMF = Path("/usr/share/OVMF")
 VGABIOS = "/usr/share/seabios/vgabios-stdvga.bin"
 # A machine of QEMU's needs these as well, as in scripts/avic/runners/emulator.py.
 WORDS = ("stick_wait=3", "tsc=reliable", "no_timer_check")
-CPU = "EPYC-Genoa,+svm,+npt,+avic,+x2avic"
+CPU = "EPYC-Genoa,+svm,+npt,+vgif,+avic,+x2avic"
 POSTED = [test for test in listed_with_device() if test.command[0] == "posted_irq"]
 IOMMU = DEVICES["iommu"][:4]
 RULES = ktap.SplatRules.read(TOP / "ci/run/splats")

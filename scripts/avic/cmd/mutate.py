@@ -39,14 +39,15 @@ from avic.build import Images
 from avic.bundle import make_bundle
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
-from avic.process import fail, held_back, say, script, unwind_on_signals
+from avic.process import fail, held_back, say, script
 
 MUTANTS = TOP / "ci" / "mutants"
 RUNNER = TOP / "scripts" / "runners" / "emulator"
 RUNNER_CODE = TOP / "scripts" / "avic" / "runners" / "emulator.py"
 
 # Not a Zen 1: for erratum 1235, KVM has each IPI exit there.
-MACHINES = {"avic": "EPYC-Genoa,+svm,+npt,+avic", "x2avic": "EPYC-Genoa,+svm,+npt,+avic,+x2avic"}
+CPU = "EPYC-Genoa,+svm,+npt,+vgif,+avic"
+MACHINES = {"avic": CPU, "x2avic": f"{CPU},+x2avic"}
 ENOUGH = 3  # failed tests that end a trial, if they are not those that the mutant's file names
 STACK = "stack"
 CAUGHT = ("skip", "fail", "timeout", "splat", "hang", "panic")
@@ -353,7 +354,6 @@ def mutate(repo: Path, mutants: list[Mutant], everything: bool) -> int:
 
 
 def main() -> int:
-    unwind_on_signals()
     try:
         tests = [test.name for test in read_tests()]
         mutants = [read_mutant(path, tests) for path in sorted(MUTANTS.glob("*.patch"))]

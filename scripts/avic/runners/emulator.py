@@ -4,7 +4,7 @@
   BUNDLE   a folder that scripts/bundle made
   OUT      an existing folder; gets ktap and console
   QEMU=    another qemu-system-x86_64 than the one that ci/emulator/build prints
-  CPU=     another CPU; by default EPYC,+svm,+npt and the features that the plan
+  CPU=     another CPU; by default EPYC,+svm,+npt,+vgif and the features that the plan
            names.  Its word "iommu" stands for an IOMMU and a network card to assign,
            and "zen3" or "zen4" for EPYC-Milan or EPYC-Genoa in EPYC's place
   BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine);
@@ -28,7 +28,6 @@ from pathlib import Path
 from avic import ktap, plan as plans
 from avic.paths import TOP
 from avic.plan import Plan
-from avic.process import unwind_on_signals
 from avic.raw import printable
 
 BOOT_SECONDS = int(os.environ.get("BOOT_SECONDS") or 120)
@@ -56,7 +55,8 @@ def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
     plan = Plan.read((bundle / "plan").read_text())
     words = plan.machine
     model = next((MODELS[word] for word in words if word in MODELS), "EPYC")
-    features = ["+svm", "+npt", *(f"+{word}" for word in words if word not in {*DEVICES, *MODELS})]
+    features = ["+svm", "+npt", "+vgif"]  # what each CPU with AVIC has
+    features += [f"+{word}" for word in words if word not in {*DEVICES, *MODELS}]
     devices = [option for word in words for option in DEVICES.get(word, [])]
     return [
         qemu,
@@ -163,7 +163,6 @@ def main() -> int:
     if len(sys.argv) != 3:
         print("emulator: usage: emulator BUNDLE OUT", file=sys.stderr)
         return 2
-    unwind_on_signals()
     qemu = shutil.which(os.environ.get("QEMU") or built_qemu())
     if not qemu:
         print(f"emulator: no program QEMU={os.environ.get('QEMU')}", file=sys.stderr)
