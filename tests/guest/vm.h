@@ -231,6 +231,7 @@ struct vcpu {
 	struct kvm_run *run;
 	struct mailbox *mailbox;
 	pthread_t thread;
+	volatile pid_t tid;		/* of that thread */
 	void (*volatile call)(struct vcpu *vcpu);	/* at the next OUT */
 	volatile uint64_t mmio;		/* last access that came to userspace */
 };
@@ -366,6 +367,7 @@ static inline void *run_vcpu(void *arg)
 	struct vcpu *vcpu = arg;
 	struct kvm_run *run = vcpu->run;
 
+	vcpu->tid = gettid();
 	pin(vcpu->index);
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) && errno != EINTR)
@@ -497,12 +499,37 @@ static inline void disable_irqs(struct vcpu *vcpu)
 	order(vcpu, CLI, 0, 0, 0, "cli");
 }
 
+/*
+ * Whether KVM has the vCPU blocked.  It says so a moment before it tells the CPU
+ * and the IOMMU that the vCPU doesn't run, and they know when its thread sleeps.
+ */
+static inline bool is_blocked(struct vcpu *vcpu)
+{
+	char path[64], line[256];
+	const char *state;
+	ssize_t size;
+	int fd;
+
+	if (!stat_of(vcpu, "blocking"))
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", vcpu->tid);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		err(1, "%s", path);
+	size = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	line[size > 0 ? size : 0] = '\0';
+	state = strrchr(line, ')');
+	check(state, "%s: '%s' has no state", path, line);
+	return state[2] == 'S';
+}
+
 /* Halt until an interrupt comes; returns when KVM has the vCPU blocked. */
 static inline void halt(struct vcpu *vcpu)
 {
 	vcpu->mailbox->times = 1;
 	start(vcpu, HALT);
-	check(within(stat_of(vcpu, "blocking")), "vCPU%d: does not block at HLT", vcpu->id);
+	check(within(is_blocked(vcpu)), "vCPU%d: does not block at HLT", vcpu->id);
 }
 
 /* VM-Exits that the guest's doing caused, and not an interrupt of the host's. */
