@@ -12,7 +12,6 @@
 #include "vm.h"
 
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 
 #include "counted.h"
 
@@ -27,7 +26,6 @@ static struct vcpu *const sender = &vcpus[0], *const target = &vcpus[1];
 static const char *source;
 static bool halted;
 static int irqfd_fd;
-static pid_t thread;	/* the target's */
 
 /* Only a migration thread may take its CPU away, so that it runs if it is said to. */
 static void in_thread(struct vcpu *vcpu)
@@ -37,20 +35,6 @@ static void in_thread(struct vcpu *vcpu)
 	(void)vcpu;
 	if (sched_setscheduler(0, SCHED_FIFO, &first))
 		err(1, "SCHED_FIFO");
-	thread = syscall(SYS_gettid);
-}
-
-static bool sleeps(void)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread);
-	file = fopen(path, "r");
-	if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
-		err(1, "%s", path);
-	fclose(file);
-	return state == 'S';
 }
 
 static void send_one(void)
@@ -86,7 +70,7 @@ static void one(void)
 	if (halted) {
 		target->mailbox->times = 1;
 		start(target, HALT);
-		until(sleeps());
+		until(sleeps(target));
 	}
 	send_one();
 	until(target->mailbox->taken[VECTOR] != taken);

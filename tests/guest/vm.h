@@ -499,37 +499,29 @@ static inline void disable_irqs(struct vcpu *vcpu)
 	order(vcpu, CLI, 0, 0, 0, "cli");
 }
 
-/*
- * Whether KVM has the vCPU blocked.  It says so a moment before it tells the CPU
- * and the IOMMU that the vCPU doesn't run, and they know when its thread sleeps.
- */
-static inline bool is_blocked(struct vcpu *vcpu)
+/* Whether the vCPU's thread sleeps. */
+static inline bool sleeps(struct vcpu *vcpu)
 {
-	char path[64], line[256];
-	const char *state;
-	ssize_t size;
-	int fd;
+	char path[64], state = 0;
+	FILE *file;
 
-	if (!stat_of(vcpu, "blocking"))
-		return false;
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", vcpu->tid);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
+	file = fopen(path, "r");
+	if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
 		err(1, "%s", path);
-	size = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	line[size > 0 ? size : 0] = '\0';
-	state = strrchr(line, ')');
-	check(state, "%s: '%s' has no state", path, line);
-	return state[2] == 'S';
+	fclose(file);
+	return state == 'S';
 }
 
-/* Halt until an interrupt comes; returns when KVM has the vCPU blocked. */
+/*
+ * Halt until an interrupt comes; returns when KVM has the vCPU blocked.  KVM says so
+ * a moment before it tells the CPU and the IOMMU, which know when the thread sleeps.
+ */
 static inline void halt(struct vcpu *vcpu)
 {
 	vcpu->mailbox->times = 1;
 	start(vcpu, HALT);
-	check(within(is_blocked(vcpu)), "vCPU%d: does not block at HLT", vcpu->id);
+	check(within(stat_of(vcpu, "blocking") && sleeps(vcpu)), "vCPU%d: does not block at HLT", vcpu->id);
 }
 
 /* VM-Exits that the guest's doing caused, and not an interrupt of the host's. */
