@@ -74,6 +74,11 @@ class Bench:
         """Whether it is measured, and not only worked out."""
         return True
 
+    @property
+    def labels(self) -> int:
+        """How many columns of the table say what a row is; those with counts come next, the base's first."""
+        return next(number for number, heading in enumerate(self.head) if heading.endswith("base"))
+
     def lines(self) -> list[Measured]:
         """The lines of the file; exits with 1 at one that is wrong."""
         found = [Measured(words, {}) for words, _ in read_table(FOLDER / self.name, self.form)]
@@ -122,17 +127,25 @@ class Windows(Bench):
         vcpus, how, extints = words
         return 2 * int(extints) // (int(vcpus) if how == "together" else 1)
 
+    @staticmethod
+    def per_1000(words: list[str], flips: int) -> int:
+        """So many flips of a line, for 1,000 ExtINTs."""
+        return round(flips * 1000 / int(words[2]))
+
+    def flips(self, line: Measured, column: str) -> list[int]:
+        """The flips of each round for 1,000 ExtINTs; nothing if one was lost, as then they are none of all."""
+        if min(counts["arrived"] for counts in line.counts[column]) < int(line.words[2]):
+            return []
+        return [self.per_1000(line.words, counts["flips"]) for counts in line.counts[column]]
+
+    def cell(self, line: Measured, column: str) -> str:
+        """The same for people."""
+        flips = self.flips(line, column)
+        return span(flips) if flips else f"lost after {span([counts['arrived'] for counts in line.counts[column]])}"
+
     def rows(self, line: Measured) -> list[list[str]]:
-        extints = int(line.words[2])
-
-        def cell(column: str) -> str:
-            arrived = [counts["arrived"] for counts in line.counts[column]]
-            if min(arrived) < extints:
-                return f"lost after {span(arrived)}"
-            return span([round(counts["flips"] * 1000 / extints) for counts in line.counts[column]])
-
-        least = str(round(self.least(line.words) * 1000 / extints))
-        return [[*line.words[:2], *(cell(column) for column in self.columns), least]]
+        least = self.per_1000(line.words, self.least(line.words))
+        return [[*line.words[:2], *(self.cell(line, column) for column in self.columns), str(least)]]
 
     def problems(self, line: Measured) -> list[str]:
         extints, least = int(line.words[2]), self.least(line.words)
