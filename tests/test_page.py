@@ -2,7 +2,7 @@
 """scripts/report: what the page says, against the logs that it is made of, and in a browser.
 
 tests/captured/cache is cut from real runs: v6.1 with a result that got worse,
-v7.3 with none.  Of v6.12 and v7.2 there is nothing.  tests/captured/machines has v6.12's:
+v7.3 with none.  Of v6.12 it has only what make bench has counted, of v7.2 nothing.  tests/captured/machines has v6.12's:
 some tests in the emulator, on a machine that stands in for hardware, and from a stick there.
 """
 
@@ -230,6 +230,174 @@ class Numbers(Page):
         plots = [path.attrs["d"] for path in document.root.all("path")]
         # Each flip but the two of the VM's set-up is a step of the line.
         self.assertEqual([plot.count("V") for plot in plots], [200, 2, 2, 2])
+
+
+class Bench(Page):
+    """tests/captured/cache/bench: all that make bench has counted on v6.12."""
+
+    def figures(self) -> dict:
+        return json.loads((self.cache / "bench/v6.12/bench.json").read_text())
+
+    def keep(self, figures: dict) -> None:
+        (self.cache / "bench/v6.12/bench.json").write_text(json.dumps(figures))
+
+    def table(self, document: Document, name: str) -> list[list[str]]:
+        found = [table for table in document.root.all("table") if table.attrs.get("aria-label") == f"v6.12, {name}"]
+        self.assertEqual(len(found), 1, name)
+        return [[cell.text().strip() for cell in tr.all() if cell.tag in ("td", "th")] for tr in found[0].all("tr")]
+
+    def plot(self, document: Document) -> Element:
+        found = [svg for svg in document.root.all("svg") if "aria-labelledby" in svg.attrs]
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def head(self, document: Document) -> str:
+        """What is said of v6.12's figures, above them."""
+        found = [p.text() for p in document.root.all("p") if "logs/v6.12/bench/" in p.text()]
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def bars(self, plot: Element) -> dict[str, float]:
+        """'VCPUS HOW LEVEL' -> its bar's length."""
+        return {e.attrs["data-bar"]: float(e.attrs["width"]) for e in plot.all("rect") if "data-bar" in e.attrs}
+
+    def words(self, plot: Element) -> dict[str, str]:
+        return {e.attrs["data-said"]: e.text() for e in plot.all("text") if "data-said" in e.attrs}
+
+    def test_flips_are_those_of_the_file(self) -> None:
+        """In the table, in the plot's words and in its bars; worked out here without scripts/avic."""
+        document = self.original()
+        want, rows = {}, []
+        for line in self.figures()["tables"]["windows"]:
+            vcpus, how, extints = line["words"]
+            row = [vcpus, how]
+            for level in ("base", "stack"):
+                counts = line["counts"][level]
+                self.assertEqual(counts[0], counts[1])
+                each = 1000 * counts[0]["flips"] // int(extints)
+                lost = counts[0]["arrived"] < int(extints)
+                want[f"{vcpus} {how} {level}"] = 0 if lost else each
+                row.append(f"lost after {counts[0]['arrived']}" if lost else str(each))
+            rows.append([*row, str(2000 // (int(vcpus) if how == "together" else 1))])
+        self.assertEqual(self.table(document, "windows"), [["vCPUs", "windows", "base", "stack", "least"], *rows])
+        self.assertEqual(rows[2], ["2", "together", "lost after 1", "1000", "1000"])
+        plot = self.plot(document)
+        self.assertEqual(self.words(plot), {f"{row[0]} {row[1]} {level}": row[n] for row in rows for n, level in ((2, "base"), (3, "stack"))})
+        bars = self.bars(plot)
+        self.assertEqual(bars.keys(), {key for key, flips in want.items() if flips})
+        for key, width in bars.items():
+            self.assertAlmostEqual(width / bars["1 alone base"], want[key] / want["1 alone base"], places=2, msg=key)
+
+    def test_plot_is_told_to_those_who_do_not_see_it(self) -> None:
+        document = self.original()
+        plot = self.plot(document)
+        self.assertEqual(plot.attrs["role"], "img")
+        title, desc = (document.id(plot.attrs[name]) for name in ("aria-labelledby", "aria-describedby"))
+        self.assertEqual((title.tag, title.text()), ("title", "v6.12: flips of the inhibit per 1,000 ExtINTs"))
+        self.assertEqual(desc.tag, "desc")
+        self.assertIn("the base loses an ExtINT in 3 of 7 rows, the stack in 0", desc.text())
+        self.assertIn("The stack is at the least that is possible in 7.", desc.text())
+
+    def test_spread_is_shown(self) -> None:
+        """Where the two rounds differ, and nowhere else."""
+        self.assertEqual([e for e in self.plot(self.original()).all("path") if "data-spread" in e.attrs], [])
+        figures = self.figures()
+        line = figures["tables"]["windows"][1]
+        self.assertEqual(line["words"], ["2", "alone", "400"])
+        line["counts"]["base"][0]["flips"] = 400
+        self.keep(figures)
+        document = self.build()
+        self.assertIn(["2", "alone", "1000..2000", "2000", "2000"], self.table(document, "windows"))
+        plot = self.plot(document)
+        self.assertEqual(self.words(plot)["2 alone base"], "1000..2000")
+        spread = [e for e in plot.all("path") if "data-spread" in e.attrs]
+        self.assertEqual([e.attrs["data-spread"] for e in spread], ["2 alone base"])
+        # The bar ends at the least of both, the line at the most.
+        bars = self.bars(plot)
+        least, most = map(float, re.search(r"M([\d.]+) [\d.]+H([\d.]+)", spread[0].attrs["d"]).groups())
+        self.assertAlmostEqual(most - least, bars["2 alone base"], places=1)
+        self.assertAlmostEqual(bars["2 alone stack"], 2 * bars["2 alone base"], places=1)
+
+    def test_an_extint_lost_in_one_round(self) -> None:
+        figures = self.figures()
+        figures["tables"]["windows"][1]["counts"]["base"][1] = {"flips": 2, "arrived": 1}
+        self.keep(figures)
+        plot = self.plot(self.build())
+        self.assertEqual(self.words(plot)["2 alone base"], "lost after 1..400")
+        self.assertNotIn("2 alone base", self.bars(plot))
+        self.assertIn("the base loses an ExtINT in 4 of 7 rows", plot.all("desc")[0].text())
+
+    def test_a_plot_of_nothing(self) -> None:
+        """A file of bench/ may have no line left."""
+        figures = self.figures()
+        figures["tables"]["windows"] = []
+        self.keep(figures)
+        self.assertEqual(self.words(self.plot(self.build())), {})
+
+    def test_all_tables(self) -> None:
+        document = self.original()
+        # As docs/PERFORMANCE.md has them, of another run.
+        self.assertIn(["none", "create", "11", "9", "9", "75920", "75920", "75920"], self.table(document, "vms"))
+        self.assertIn(["tpr", "running", "xapic", "npf", "0", "0", "1000"], self.table(document, "common"))
+        self.assertIn(["pit", "4", "1500", "1500", "1500", "0", "0", "1000", "0"], self.table(document, "inhibited"))
+        self.assertIn(["8", "50 %", "lost after 0", "4.2", "4.2", "4.7", "178.2", "127.0"], self.table(document, "storm"))
+        self.assertIn("Stack cc4470f, 2026-11-29 22:36:39. ", self.head(document))
+        self.assertIn("make bench BASE=v6.12 RERUN=1", self.head(document))
+
+    def test_cells_lead_to_the_command(self) -> None:
+        document = self.original()
+        for name in ("windows", "vms", "common", "inhibited", "storm"):
+            table = next(e for e in document.root.all("table") if e.attrs.get("aria-label") == f"v6.12, {name}")
+            commands = {command_of(document, a) for a in table.all("a")}
+            self.assertEqual(commands, {f"BASE=v6.12 RERUN=1 scripts/bench {name}"})
+            self.assertEqual([td for td in table.all("td") if len(td.all("a")) != 1], [])
+
+    def test_not_measured(self) -> None:
+        """Each base that has nothing says so, and with what it can be had."""
+        document = self.original()
+        said = [" ".join(p.text().split()) for p in document.root.all("p") if "ot measured" in p.text()]
+        self.assertEqual(said, [f"? Not measured: make bench BASE={base}" for base in ("v6.1", "v6.18", "v7.2", "v7.3")])
+        figures = self.figures()
+        del figures["tables"]["storm"], figures["tables"]["windows"]
+        self.keep(figures)
+        said = [" ".join(p.text().split()) for p in self.build().root.all("p")]
+        self.assertIn("? Not measured: windows, storm: make bench BASE=v6.12", said)
+
+    def test_of_another_stack_than_the_suite(self) -> None:
+        shutil.copytree(MACHINES / "report/v6.12", self.cache / "report/v6.12")
+        said = "another stack than the suite’s"
+        stack = json.loads((self.cache / "report/v6.12/results.json").read_text())["what"]["stack"]
+        self.assertIn(said, self.head(self.build()))
+        figures = self.figures()
+        figures["what"]["stack"] = stack
+        self.keep(figures)
+        self.assertNotIn(said, self.head(self.build()))
+
+    def test_what_cannot_be_read(self) -> None:
+        """One line that says which."""
+        def without(name: str) -> str:
+            figures = self.figures()
+            for counts in figures["tables"]["windows"][0]["counts"]["stack"]:
+                del counts[name]
+            return json.dumps(figures)
+
+        for broken in ("{", "{}", without("arrived"), without("flips"), json.dumps(self.figures()).replace('"base"', '"bass"')):
+            (self.cache / "bench/v6.12/bench.json").write_text(broken)
+            env = os.environ | {"AVIC_CACHE": str(self.cache)}
+            result = subprocess.run([TOP / "scripts/report", self.root / "report"], env=env, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(result.returncode, 1)
+            self.assertRegex(result.stderr, r"^report: .* has of v6\.12 can't be read .*: make bench BASE=v6\.12\n$")
+            shutil.copytree(CAPTURED / "bench", self.cache / "bench", dirs_exist_ok=True)
+
+    def test_nothing_in_it_is_markup(self) -> None:
+        evil = "<script>alert(1)</script>"
+        figures = self.figures()
+        figures["tables"]["windows"][0]["words"][1] = evil
+        figures["what"]["when"] = evil
+        self.keep(figures)
+        document = self.build()
+        self.assertEqual(document.root.all("script"), [])
+        self.assertIn(evil, self.plot(document).text())
 
 
 class Words(Page):
@@ -521,7 +689,7 @@ class Again(Page):
         self.assertGreater(len(commands), 50)
         for command in commands:
             _, target, *words = shlex.split(command)
-            self.assertIn(target, ("run", "stick", "moved"))
+            self.assertIn(target, ("run", "bench", "stick", "moved"))
             self.assertEqual({word.split("=")[0] for word in words} - settings, set())
 
 

@@ -2,7 +2,7 @@
 """report [FOLDER]: the report of all bases, from what the cache has.
 
   FOLDER        where it goes, by default build/report
-  AVIC_CACHE=   where scripts/run, scripts/evidence and scripts/flips keep their results
+  AVIC_CACHE=   where scripts/run, scripts/evidence, scripts/flips and scripts/bench keep their results
 
 Writes index.html, one page that needs nothing else; results.ktap and
 junit.xml, the same results for machines; and logs/, as the machines gave them.

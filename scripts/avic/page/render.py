@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from avic import ktap
 
+from avic.page.plot import bars
 from avic.page.stored import Page, Shown
 from avic.results import GOOD, Flips
 
@@ -65,7 +66,7 @@ def page(found: Page) -> str:
         lstrip_blocks=True,
     )
     env.globals.update(
-        anchor=anchor, log_of=log_of, curve=curve, span=span,
+        anchor=anchor, log_of=log_of, bars=bars, curve=curve, span=span,
         statuses=ktap.STATUSES, good=GOOD, kinds=KINDS,
     )  # fmt: skip
     style = Markup((HERE / "style.css").read_text())

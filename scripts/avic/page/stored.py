@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the runs have left in the cache, as the report shows it.
 
-The folders are report/<base>, evidence/<base> and flips/<base>.  <base> is a folder of
+The folders are report/<base>, evidence/<base>, flips/<base> and bench/<base>.  <base> is a folder of
 patches/; with a runner other than the emulator its name follows, as in v6.12-hardware, and
 with a report that came from a stick, stick-<machine>.  newest/<base> is what scripts/fetch and
-scripts/moved have heard of.  Nothing is judged here: scripts/avic/results.py has the one judge.
+scripts/moved have heard of.  Nothing is judged here: scripts/avic/results.py has the one judge, and each bench its own.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from avic import costs, ktap, summary
 from avic.ktap import Result
 from avic.base import Base, numbers
 from avic.changes import IN_BASE, ids, read_changes
+from avic.cmd.bench import BENCHES, Bench
 from avic.patch import read_patch
 from avic.process import fail
 from avic.proof import load_proofs
 from avic.results import (
-    GOOD, BothFlips, Case, Evidence, Flips, Judgement, Column, Suite, judge_evidence,
-    judge_flips, red, seen_again,
+    GOOD, Benches, BothFlips, Case, Evidence, Flips, Judgement, Column, Measured, Suite,
+    judge_evidence, judge_flips, red, seen_again,
 )  # fmt: skip
 from avic.tables import entries, read_table
 from avic.takenreport import Beside, Held, beside
@@ -179,15 +180,47 @@ class Change:
 
 
 @dataclass
+class Table:
+    """A bench of a base, as the page shows it."""
+
+    bench: Bench
+    lines: list[Measured]
+    rows: list[list[str]]
+
+    @classmethod
+    def read(cls, bench: Bench, lines: list[Measured]) -> Table:
+        """Raises LookupError or ValueError if the lines are not those of the bench."""
+        return cls(bench, lines, [row for line in lines for row in bench.rows(line)])
+
+
+@dataclass
+class ShownBenches:
+    """All that scripts/bench has counted of a base."""
+
+    what: dict[str, str]
+    tables: dict[str, Table]
+
+    @classmethod
+    def read(cls, folder: Path) -> ShownBenches | None:
+        """None if there is nothing; raises as Benches.read() and Table.read()."""
+        kept = Benches.read(folder)
+        if not kept:
+            return None
+        # A bench that is no more has no reader.
+        return cls(kept.what, {name: Table.read(BENCHES[name], lines) for name, lines in kept.tables.items() if name in BENCHES})
+
+
+@dataclass
 class Shown:
     """A base on a runner, and all that was seen of it."""
 
     base: Base
     runner: str
-    folders: dict[str, Path]  # report, evidence, flips
+    folders: dict[str, Path]  # report, evidence, flips, bench
     run: ShownSuite | None
     evidence: Evidence | None
     both_flips: BothFlips | None
+    counted: ShownBenches | None
     argued: dict[str, str]  # slug -> why there is nothing to show for it
     newest: tuple[str, str] | None = None  # the newest version to be had, and the day on which that was asked
     beside: Beside | None = None  # of a real machine, if there is a run of the emulator to hold it against
@@ -196,6 +229,11 @@ class Shown:
     def flips(self) -> dict[str, Flips]:
         """Level -> its flips; none if they were not counted."""
         return self.both_flips.levels if self.both_flips else {}
+
+    @property
+    def uncounted(self) -> list[str]:
+        """The benches of which there is nothing."""
+        return [name for name in BENCHES if not self.counted or name not in self.counted.tables]
 
     @property
     def name(self) -> str:
@@ -443,14 +481,18 @@ def subject(bases: list[Base], slug: str) -> str:
 def read_shown(base: Base, runner: str, cache: Path, argued: dict[str, str], policy: costs.Policy) -> Shown:
     """What the cache has of a base on a runner; exits with 1 for what can't be read."""
     folder = base.name if runner == "emulator" else f"{base.name}-{runner}"
-    folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips")}
+    folders = {kind: cache / kind / folder for kind in ("report", "evidence", "flips", "bench")}
     try:
         suite, evidence = Suite.read(folders["report"]), Evidence.read(folders["evidence"])
         flips = BothFlips.read(folders["flips"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         fail(1, f"what {cache} has of {folder} can't be read ({error}): make run BASE={base}")
+    try:
+        counted = ShownBenches.read(folders["bench"])
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        fail(1, f"what {folders['bench']} has of {folder} can't be read ({error}): make bench BASE={base}")
     run = ShownSuite(suite, policy) if suite else None
-    return Shown(base, runner, folders, run, evidence, flips, argued, read_newest(cache / "newest" / base.name))
+    return Shown(base, runner, folders, run, evidence, flips, counted, argued, read_newest(cache / "newest" / base.name))
 
 
 def read(top: Path, cache: Path) -> Page:
