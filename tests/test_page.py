@@ -389,6 +389,23 @@ class Bench(Page):
             self.assertRegex(result.stderr, r"^report: .* has of v6\.12 can't be read .*: make bench BASE=v6\.12\n$")
             shutil.copytree(CAPTURED / "bench", self.cache / "bench", dirs_exist_ok=True)
 
+    def test_what_is_red_there_is_red_here(self) -> None:
+        """As make bench has ended with 1; in the results for machines, too."""
+        self.assertEqual([line for line in self.original().root.all("p") if "flips on the stack" in line.text()], [])
+        figures = self.figures()
+        figures["tables"]["windows"][1]["counts"]["stack"][1]["flips"] = 802
+        self.keep(figures)
+        document = self.build()
+        self.assertIn("; on v6.12: bench windows.", self.said)
+        link = next(a for a in document.root.all("header")[0].all("a") if a.text() == "bench windows")
+        target = document.id(link.attrs["href"][1:])
+        said = "✗ 2 alone 400: 802 flips on the stack, 800 are enough"
+        self.assertEqual([p.text() for p in target.up.all("p") if p.attrs.get("class") == "bad" and "flips" in p.text()], [said])
+        for name in ("results.ktap", "junit.xml"):
+            text = (self.folder / name).read_text()
+            self.assertIn("bench:windows", text, name)
+            self.assertIn("2 alone 400: 802 flips on the stack, 800 are enough", text, name)
+
     def test_nothing_in_it_is_markup(self) -> None:
         evil = "<script>alert(1)</script>"
         figures = self.figures()

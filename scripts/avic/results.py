@@ -24,7 +24,7 @@ GOOD = ("pass", "skip")
 # Statuses of a test without a result, because its machine ended early.
 ENDED = ("hang", "panic", "boot", "error", "not-run")
 # Kinds of judgements that speak against the stack.
-RED = ("worse", "costlier", "lost", "flips", "evidence")
+RED = ("worse", "costlier", "lost", "flips", "evidence", "bench")
 Kept = TypeVar("Kept")
 
 

@@ -28,7 +28,7 @@ def groups(page: Page) -> Iterator[tuple[str, list[Result]]]:
             for lane in dict.fromkeys(r.lane for r in level.results):
                 name = f"{base.id}.{level.name}.{lane}"
                 yield name, [r for r in level.results if r.lane == lane]
-        if base.run or base.evidence:
+        if base.run or base.evidence or base.red:
             yield f"{base.id}.judge.verdict", as_results(base.judgements)
         cases = base.evidence.cases if base.evidence else []
         for slug in dict.fromkeys(case.slug for case in cases):
@@ -60,7 +60,7 @@ def junit(page: Page) -> bytes:
     for base in page.bases:
         if base.run:
             summary.add_suites(root, base.run.levels, f"{base.id}.")
-        if base.run or base.evidence:
+        if base.run or base.evidence or base.red:
             summary.add_suites(root, [Column("judge", as_results(base.judgements))], f"{base.id}.")
         if base.evidence:
             results = [of_case(case) for case in base.evidence.cases]

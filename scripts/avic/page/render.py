@@ -36,6 +36,8 @@ def log_of(found: Page, base: Shown, name: str) -> str:
                 return anchor(change.id, slug, base.id)
     if name == "flips":
         return "flips"
+    if name.startswith("bench "):
+        return anchor("bench", base.id, name.partition(" ")[2])
     rows = base.run.rows if base.run else []
     if name in [f"{row.lane} {row.name}" for row in rows]:
         return anchor("row", base.id, name)

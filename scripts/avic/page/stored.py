@@ -186,11 +186,14 @@ class Table:
     bench: Bench
     lines: list[Measured]
     rows: list[list[str]]
+    problems: list[str]  # with the line that each is of
 
     @classmethod
     def read(cls, bench: Bench, lines: list[Measured]) -> Table:
         """Raises LookupError or ValueError if the lines are not those of the bench."""
-        return cls(bench, lines, [row for line in lines for row in bench.rows(line)])
+        measured = filter(bench.can_run, lines)
+        problems = [f"{' '.join(line.words)}: {text}" for line in measured for text in bench.problems(line)]
+        return cls(bench, lines, [row for line in lines for row in bench.rows(line)], problems)
 
 
 @dataclass
@@ -351,10 +354,12 @@ class Shown:
 
     @property
     def judgements(self) -> list[Judgement]:
-        """What the judge says of all that was kept of the base; evidence and flips may be newer than the suite."""
+        """What the judge says of all that was kept of the base; all but the suite may be newer than that."""
         suite = self.run.suite.judgements if self.run else []
         found = [each for each in suite if each.kind not in ("evidence", "flips")]
-        return [*found, *judge_evidence(self.evidence), *judge_flips(self.both_flips)]
+        tables = self.counted.tables if self.counted else {}
+        benches = [Judgement("bench", f"bench {name}", text) for name, table in tables.items() for text in table.problems]
+        return [*found, *judge_evidence(self.evidence), *judge_flips(self.both_flips), *benches]
 
     @property
     def state(self) -> str:
