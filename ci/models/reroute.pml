@@ -87,7 +87,7 @@ end:			!asleep[id]
 	od
 }
 
-/* avic_pi_update_irte_and_kick() */
+/* avic_pi_update_irte() */
 proctype router()
 {
 	byte n = ROUTES, prev, new;
