@@ -82,7 +82,7 @@ def fill(root: Path, image: Path, plan: Plan) -> None:
         (root / name).mkdir(parents=True)
     shutil.copy(busybox, root / "bin/busybox")
     (root / "bin/sh").symlink_to("busybox")
-    for name in ("run-plan", "reload"):
+    for name in ("run-plan", "reload", "unplug"):
         shutil.copy(GUEST / name, root / "bundle")
     (root / "bundle/plan").write_text(plan.text())
     for level in sorted({lane.level for lane in plan.lanes}):
