@@ -93,6 +93,10 @@ class Bench:
         """A round of a line as a test."""
         return Test(f"{'-'.join([self.name, *line.words])}.{number}", SECONDS, self.command(line.words))
 
+    def red(self, lines: list[Measured]) -> list[str]:
+        """The problems of all lines, each with the words of its line."""
+        return [f"{' '.join(line.words)}: {text}" for line in lines for text in self.problems(line)]
+
     def table(self, lines: list[Measured]) -> list[str]:
         """All lines, for people."""
         rows = [list(self.head), *(row for line in lines for row in self.rows(line))]
@@ -499,7 +503,7 @@ def main() -> int:
     for bench in benches:
         lines = figures.tables[bench.name]
         print("", *bench.table(lines), sep="\n")
-        problems += [f"{' '.join([bench.name, *line.words])}: {text}" for line in lines for text in bench.problems(line)]
+        problems += [f"{bench.name} {text}" for text in bench.red(lines)]
     for problem in problems:
         print(f"red      {problem}")
     return 1 if problems else 0

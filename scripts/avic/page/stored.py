@@ -191,9 +191,7 @@ class Table:
     @classmethod
     def read(cls, bench: Bench, lines: list[Measured]) -> Table:
         """Raises LookupError or ValueError if the lines are not those of the bench."""
-        measured = filter(bench.can_run, lines)
-        problems = [f"{' '.join(line.words)}: {text}" for line in measured for text in bench.problems(line)]
-        return cls(bench, lines, [row for line in lines for row in bench.rows(line)], problems)
+        return cls(bench, lines, [row for line in lines for row in bench.rows(line)], bench.red(lines))
 
 
 @dataclass
