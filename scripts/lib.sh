@@ -196,12 +196,14 @@ base_field() {
 # temporary one is removed.
 aside=()
 cleanup() {
-	local path
 	# A Ctrl-C from here on would end rm as well, half-way.
 	trap '' INT TERM HUP
-	for path in "${aside[@]}"; do
-		rm --recursive --force -- "$path"
+	# What a child has started (dpkg-deb's tar) may outlive it, and write for a moment more.
+	for _ in {1..50}; do
+		rm --recursive --force -- "${aside[@]}" 2>/dev/null && return 0
+		sleep 0.1
 	done
+	rm --recursive --force -- "${aside[@]}"
 }
 
 # need_cache FOLDER: a folder of the cache, made if it is not there.

@@ -309,6 +309,48 @@ class Folders(Toy):
         self.assertRegex((target / "who").read_text(), r"^\d$")
         self.assertEqual(list(self.root.glob(".new*")), [])
 
+    def written_for_a_moment_more(self, program: str, *command: str) -> None:
+        """Interrupt a program whose grandchild writes into `made` until 0.3 s after that."""
+        folder = self.root / "made"
+        writer = (
+            "import pathlib, signal, sys, time\n"
+            "def more(*_):\n    global end; end = time.monotonic() + 0.3\n"
+            "signal.signal(signal.SIGINT, more)\n"
+            "end, number = 1e9, 0\n"
+            "while time.monotonic() < end:\n"
+            f"    try: pathlib.Path({str(folder)!r}, 'in', str(number)).write_text('')\n"
+            "    except FileNotFoundError: break\n"
+            "    number += 1\n"
+        )
+        (self.root / "writer").write_text(writer)
+        process = subprocess.Popen(
+            [*command, program], cwd=self.root, start_new_session=True, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": str(self.project / "scripts"), "AVIC_CACHE": str(self.root)},
+        )  # fmt: skip
+        while not (folder / "in/9").exists():
+            self.assertIsNone(process.poll(), "it ended too early")
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        self.assertFalse(folder.exists(), error)
+
+    def test_interrupted_while_a_grandchild_writes(self) -> None:
+        start = f"{sys.executable} writer & sleep 60"
+        self.written_for_a_moment_more(
+            f". {self.project}/scripts/lib.sh; mkdir -p made/in; aside+=(made); bash -c '{start}'", "bash", "-c"
+        )
+
+    def test_interrupted_while_a_grandchild_writes_in_python(self) -> None:
+        self.written_for_a_moment_more(
+            "import os, subprocess, tempfile; from pathlib import Path\n"
+            "from avic.aside import aside; from avic.process import unwind_on_signals\n"
+            "unwind_on_signals()\n"
+            "def made(**_): os.makedirs('made/in'); return 'made'\n"
+            "tempfile.mkdtemp = made\n"
+            f"with aside(Path('.').absolute()): subprocess.run(['sh', '-c', '{sys.executable} writer & sleep 60'])\n",
+            sys.executable, "-c",
+        )  # fmt: skip
+
     def killed_in(self, code: str) -> None:
         program = (
             "import os, pathlib, signal, sys; from pathlib import Path; from avic.aside import replaced\n"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from avic import raw
-from avic.process import held_back, say
+from avic.process import held_back, remove, say
 
 # lib.sh's new_aside makes such folders, too, and removes them by the same lock.
 PREFIX = ".new."
@@ -42,7 +42,7 @@ def aside(parent: Path) -> Iterator[Path]:
     finally:
         with held_back():
             if folder:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
             if lock >= 0:
                 os.close(lock)
 

@@ -107,6 +107,16 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder; what a child has started may outlive it, and write there for a moment more: up to 5 s."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+    shutil.rmtree(folder)
+
+
 @contextlib.contextmanager
 def scratch(prefix: str) -> Iterator[Path]:
     """A temporary folder; a signal does not interrupt its removal."""
@@ -118,4 +128,4 @@ def scratch(prefix: str) -> Iterator[Path]:
     finally:
         with held_back():
             if folder:
-                shutil.rmtree(folder)
+                remove(folder)
