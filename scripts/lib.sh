@@ -252,9 +252,13 @@ alone() {
 }
 
 trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
+# After a signal during the first "$( )" of a command, bash 5.2 parses the trap as the inside of
+# the second one, and wants its ")".
+for number in 1 2 15; do
+	ends="exit $((128 + number))"$'\n)'
+	# shellcheck disable=SC2064 # its value now
+	trap "$ends" "$number"
+done
 
 unset CDPATH
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

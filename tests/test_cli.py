@@ -4,9 +4,11 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -160,6 +162,24 @@ class Interrupted(unittest.TestCase):
             env=os.environ | {"PYTHONPATH": str(TOP / "scripts")}, capture_output=True, text=True,
         )  # fmt: skip
         self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", ""))
+
+
+    def test_between_two_substitutions(self) -> None:
+        """bash 5.2 parses the trap as a part of the second one."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with tempfile.TemporaryDirectory() as top:
+                code = f'. {TOP}/scripts/lib.sh; mkdir made; aside+=(made); : "$(touch began; sleep 0.5)" "$(touch not)"'
+                Path(top, "verb").write_text(code + "\n")
+                process = subprocess.Popen(
+                    ["bash", Path(top, "verb")], cwd=top, env=os.environ | {"AVIC_CACHE": top},
+                    start_new_session=True, stderr=subprocess.PIPE, text=True,
+                )  # fmt: skip
+                while not Path(top, "began").exists():
+                    time.sleep(0.01)
+                os.kill(process.pid, number)
+                _, error = process.communicate(timeout=60)
+                self.assertEqual((process.returncode, error), (128 + number, ""))
+                self.assertEqual(sorted(path.name for path in Path(top).iterdir()), ["began", "verb"])
 
 
 class Colours(unittest.TestCase):
