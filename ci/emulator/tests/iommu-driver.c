@@ -164,7 +164,7 @@ u64 log_entry(u32 tag)
 	return BIT(60) | (u64)edu_id << 32 | tag;
 }
 
-void command(unsigned op, u64 low, u64 high)
+void start_command(unsigned op, u64 low, u64 high)
 {
 	u64 *slot = commands[command_tail / 16];
 
@@ -172,6 +172,11 @@ void command(unsigned op, u64 low, u64 high)
 	slot[1] = high;
 	command_tail = (command_tail + 16) % sizeof(commands);
 	iommu_write(MMIO_CMD_TAIL, command_tail);
+}
+
+void command(unsigned op, u64 low, u64 high)
+{
+	start_command(op, low, high);
 	CHECK("command is done", WAIT(iommu_read(MMIO_CMD_HEAD) == command_tail), 1);
 }
 

@@ -894,6 +894,7 @@ TEST(page_faults)
 	unsigned logged = 0;
 
 	devtab[edu_id][0] = (u64)pages | rw | ENTRY_LEVEL(1) | DTE_TV | ENTRY_PRESENT;
+	devtab[edu_id][1] = 0x1234;
 	control(0, CTRL_EVENT_LOG_EN);
 	for (unsigned i = 0; i < 5; i++) {
 		static const struct {
@@ -914,7 +915,8 @@ TEST(page_faults)
 		(cases[i].write ? edu_write : edu_read)(address);
 		CHECK("tail", iommu_read(MMIO_EVENT_TAIL), 16 * ++logged);
 		CHECK("event", events[2 * i],
-		      (u64)EVENT_PAGE_FAULT << 60 | cases[i].flags | edu_id);
+		      (u64)EVENT_PAGE_FAULT << 60 | EVENT_DOMAIN(0x1234) |
+		      cases[i].flags | edu_id);
 		CHECK("address", events[2 * i + 1], address);
 	}
 
@@ -926,6 +928,77 @@ TEST(page_faults)
 	edu_write(address);
 	CHECK("data", data[0], 0x12345678);
 	CHECK("no more faults", iommu_read(MMIO_EVENT_TAIL), 16 * logged);
+}
+
+/* 2.5.3, I=1; 2.2.2.1: IG; 2.2.5: SupIOPF. The device sends, nothing arrives. */
+static void check_refused(const char *what, unsigned data, u64 flags)
+{
+	u64 tail = iommu_read(MMIO_EVENT_TAIL);
+
+	msi(data);
+	CHECK(what, iommu_read(MMIO_EVENT_TAIL), tail + 16);
+	CHECK(what, events[tail / 8], (u64)EVENT_PAGE_FAULT << 60 |
+	      EVENT_DOMAIN(0x1234) | EVENT_INTERRUPT | flags | edu_id);
+	CHECK(what, events[tail / 8 + 1], APIC_BASE);
+}
+
+static void check_refused_quietly(const char *what, unsigned data)
+{
+	u64 tail = iommu_read(MMIO_EVENT_TAIL);
+
+	msi(data);
+	CHECK(what, iommu_read(MMIO_EVENT_TAIL), tail);
+}
+
+static void check_refusals(bool short_entry)
+{
+	volatile u32 *entries = (u32 *)irt;
+	const u64 dte = devtab[edu_id][2];
+
+	for (u64 type = 2; type < 8; type++) {
+		if (short_entry)
+			entries[INDEX] = IRTE_REMAP_EN | IRTE_TYPE(type);
+		else
+			write_irte(INDEX, IRTE_REMAP_EN | IRTE_TYPE(type), HOST_VECTOR);
+		invalidate_irt(edu_id);
+		check_refused("reserved type", INDEX, EVENT_PRESENT | EVENT_RESERVED);
+	}
+	check_refused("no entry", INDEX + 4, 0);
+	check_refused("beyond the table", 128, 0);
+	if (short_entry)
+		entries[INDEX + 4] = IRTE_NO_FAULT;
+	else
+		write_irte(INDEX + 4, IRTE_NO_FAULT, 0);
+	invalidate_irt(edu_id);
+	check_refused_quietly("SupIOPF", INDEX + 4);
+
+	set_dte(edu_id, dte | DTE_IGNORE_UNMAPPED);
+	check_refused_quietly("IG", INDEX);
+	check_refused_quietly("IG", 128);
+	set_dte(edu_id, dte & ~DTE_INT_REMAP);
+	check_refused("IntCtl", INDEX, EVENT_PRESENT | EVENT_PERMISSION);
+	msi(INDEX | 4 << 8);
+	CHECK("NMI is logged", events[iommu_read(MMIO_EVENT_TAIL) / 8 - 2],
+	      (u64)EVENT_PAGE_FAULT << 60 | EVENT_DOMAIN(0x1234) | EVENT_INTERRUPT |
+	      EVENT_PRESENT | EVENT_PERMISSION | edu_id);
+	set_dte(edu_id, dte);
+	CHECK("taken", taken(HOST_VECTOR), 0);
+}
+
+TEST(refused_interrupts)
+{
+	devtab[edu_id][1] = 0x1234;
+	command(CMD_INVALIDATE_DEVTAB, edu_id, 0);
+	control(0, CTRL_EVENT_LOG_EN);
+	check_refusals(false);
+}
+
+TEST(refused_interrupts_with_short_entries)
+{
+	devtab[edu_id][1] = 0x1234;
+	command(CMD_INVALIDATE_DEVTAB, edu_id, 0);
+	control(CTRL_GA_EN, CTRL_EVENT_LOG_EN);
+	check_refusals(true);
 }
 
 static void check_event_interrupts(void)

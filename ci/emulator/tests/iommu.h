@@ -65,6 +65,7 @@ enum {
 /* Device table entry, bits 191:128 */
 #define DTE_IV BIT(0)
 #define DTE_INT_TAB_LEN(n) ((u64)(n) << 1)	/* 2^n entries */
+#define DTE_IGNORE_UNMAPPED BIT(5)
 #define DTE_INT_PASS BIT(60)
 #define DTE_INT_REMAP BIT(61)
 
@@ -74,7 +75,9 @@ struct irte {
 } __attribute__((aligned(16)));
 
 #define IRTE_REMAP_EN BIT(0)
+#define IRTE_NO_FAULT BIT(1)
 #define IRTE_GALOG_INTR BIT(2)
+#define IRTE_TYPE(n) ((u64)(n) << 2)
 #define IRTE_IS_RUN BIT(6)
 #define IRTE_GUEST_MODE BIT(7)
 #define IRTE_DEST(id) ((u64)(id) << 8)
@@ -87,8 +90,12 @@ struct irte {
 #define GALOG_ENTRIES (2U << GALOG_LEN)
 #define GALOG_SIZE (GALOG_ENTRIES * 8)
 #define EVENT_PAGE_FAULT 2	/* bits 63:60 */
+#define EVENT_DOMAIN(id) ((u64)(id) << 32)
+#define EVENT_INTERRUPT BIT(51)
 #define EVENT_PRESENT BIT(52)
 #define EVENT_WRITE BIT(53)
+#define EVENT_PERMISSION BIT(54)
+#define EVENT_RESERVED BIT(55)
 #define EVENT_LEN 8		/* 256 entries */
 #define EVENT_SIZE ((1U << EVENT_LEN) * 16)
 
@@ -118,7 +125,8 @@ static inline u64 status(void) { return iommu_read(MMIO_STATUS); }
 void iommu_setup(void);
 extern u16 edu_id, iommu_id;	/* bus, device, function */
 
-/* Execute one command; op is CMD_* */
+/* Execute one command, or let it be executed; op is CMD_* */
+void start_command(unsigned op, u64 low, u64 high);
 void command(unsigned op, u64 low, u64 high);
 void invalidate_irt(u16 id);
 void set_dte(u16 id, u64 quad2);

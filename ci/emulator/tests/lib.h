@@ -41,12 +41,13 @@ void suite_setup(void) __attribute__((weak));
 
 /* VMCB offsets */
 enum {
-	V_INTERCEPT_EXC = 0x008, V_INTERCEPT1 = 0x00c, V_INTERCEPT2 = 0x010,
+	V_INTERCEPT_CR = 0x000, V_INTERCEPT_DR = 0x004, V_INTERCEPT_EXC = 0x008, V_INTERCEPT1 = 0x00c, V_INTERCEPT2 = 0x010,
 	V_IOPM = 0x040, V_MSRPM = 0x048, V_ASID = 0x058, V_INT_CTL = 0x060,
 	V_INT_VECTOR = 0x064, V_INT_STATE = 0x068, V_EXIT_CODE = 0x070,
 	V_EXIT_INFO1 = 0x078, V_EXIT_INFO2 = 0x080, V_EXIT_INT_INFO = 0x088,
 	V_NESTED_CTL = 0x090, V_APIC_BAR = 0x098, V_EVENT_INJ = 0x0a8,
-	V_NESTED_CR3 = 0x0b0, V_CLEAN = 0x0c0, V_BACKING_PAGE = 0x0e0, V_LOGICAL_TABLE = 0x0f0,
+	V_NESTED_CR3 = 0x0b0, V_CLEAN = 0x0c0, V_NEXT_RIP = 0x0c8,
+	V_INSN_LEN = 0x0d0, V_INSN_BYTES = 0x0d1, V_BACKING_PAGE = 0x0e0, V_LOGICAL_TABLE = 0x0f0,
 	V_PHYSICAL_TABLE = 0x0f8, V_ES = 0x400, V_CS = 0x410, V_SS = 0x420,
 	V_DS = 0x430, V_GDTR = 0x460, V_IDTR = 0x480, V_EFER = 0x4d0,
 	V_CR4 = 0x548, V_CR3 = 0x550, V_CR0 = 0x558, V_DR7 = 0x560,
@@ -66,17 +67,30 @@ enum {
 #define V_TPR_MASK 0xfU
 #define V_IRQ BIT(8)
 #define V_GIF BIT(9)
+#define V_NMI BIT(11)
+#define V_NMI_MASK BIT(12)
 #define V_INTR_MASKING BIT(24)
 #define V_GIF_ENABLE BIT(25)
+#define V_NMI_ENABLE BIT(26)
 #define X2AVIC_ENABLE BIT(30)
 #define AVIC_ENABLE BIT(31)
 
+#define EXIT_READ_CR(n) (0x00 + (n))
+#define EXIT_WRITE_CR(n) (0x10 + (n))
+#define EXIT_READ_DR(n) (0x20 + (n))
+#define EXIT_WRITE_DR(n) (0x30 + (n))
 #define EXIT_EXCP(n) (0x40 + (n))
 #define EXIT_INTR 0x60
 #define EXIT_NMI 0x61
 #define EXIT_SMI 0x62
 #define EXIT_INIT 0x63
+#define EXIT_RDTSC 0x6e
+#define EXIT_CPUID 0x72
+#define EXIT_SWINT 0x75
+#define EXIT_PAUSE 0x77
 #define EXIT_HLT 0x78
+#define EXIT_INVLPG 0x79
+#define EXIT_IOIO 0x7b
 #define EXIT_MSR 0x7c
 #define EXIT_SHUTDOWN 0x7f
 #define EXIT_VMRUN 0x80
@@ -87,6 +101,12 @@ enum {
 #define EXIT_INVALID ((u64)-1)
 
 #define NOACCEL_WRITE BIT(32)
+
+/* EVENTINJ and EXITINTINFO */
+#define EVENT_VALID BIT(31)
+#define EVENT_NMI (2 << 8)
+#define EVENT_EXCEPTION (3 << 8)
+#define EVENT_SOFT (4 << 8)
 
 enum { IPI_TYPE, IPI_NOT_RUNNING, IPI_TARGET, IPI_PAGE, IPI_VECTOR };
 

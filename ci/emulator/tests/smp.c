@@ -318,6 +318,62 @@ TEST(blocking_target_loses_nothing)
 	wait_for(1);
 }
 
+/*
+ * An entry that is cleared while IPIs are sent by it: each goes to the page that
+ * the entry had when it was valid, or nowhere.
+ */
+static void clear_and_set(void *arg)
+{
+	volatile u64 *entry = arg;
+	u64 valid = *entry;
+
+	while (!stop) {
+		*entry = 0;
+		pause();
+		*entry = valid;
+		pause();
+	}
+	*entry = valid;
+}
+
+static void guest_send_many(u64 nr)
+{
+	while (nr--)
+		apic_write(APIC_ICR, icr_low);
+}
+
+static void check_cleared_entry(u32 low, const char *what)
+{
+	struct vcpu *v = vcpu_init(0, guest_send_many, 20000);
+	const u64 page_zero = APIC_IRR + (VECTOR >> 5) * 16;
+	u32 was = read32(page_zero);
+	u64 code;
+
+	vcpu_init(5, vmmcall_only, 0);
+	icr_low = low | VECTOR;
+	apic_set(v, APIC_ICR2, 5 << 24);
+	stop = false;
+	start_on(1, clear_and_set, &physical_table[5]);
+	do
+		code = run(v);
+	while (code == EXIT_INCOMPLETE_IPI);
+	stop = true;
+	wait_for(1);
+	CHECK("exit", code, EXIT_VMMCALL);
+	CHECK(what, read32(page_zero), was);
+	CHECK("some were sent", vector_get(&vcpus[5], APIC_IRR, VECTOR), 1);
+	write32(page_zero, was);
+}
+
+TEST(entry_that_is_cleared)
+{
+	for (unsigned i = 1; i < NR_VCPUS; i++)
+		if (i != 5)
+			physical_table[i] = 0;
+	check_cleared_entry(0, "directed: page 0");
+	check_cleared_entry(ICR_OTHERS, "broadcast: page 0");
+}
+
 /* Physical interrupts for the host while IPIs fly: neither is lost */
 TEST(host_interrupts_meanwhile)
 {

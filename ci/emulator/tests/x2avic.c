@@ -116,6 +116,9 @@ TEST(reserved_bits)
 		{ 0x808, 0xff }, { 0x80b, 0 }, { 0x80f, 0x3ff }, { 0x828, 0 },
 		{ 0x838, 0xffffffff }, { 0x83e, 0xb }, { 0x83f, 0xff },
 		{ 0x830, 0xffffffff000ccfff },
+		/* the timer's TSC deadline mode, bit 18, is not virtualized */
+		{ 0x832, 0x317ff }, { 0x833, 0x117ff }, { 0x834, 0x117ff },
+		{ 0x835, 0x1f7ff }, { 0x836, 0x1f7ff }, { 0x837, 0x117ff },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
@@ -128,16 +131,6 @@ TEST(reserved_bits)
 			      !(regs[i].writable & BIT(bit)));
 			if (get64(v, V_EXIT_CODE) == GP)
 				CHECK("RIP", get64(v, V_RIP), ins_wrmsr);
-		}
-	}
-}
-
-TEST(high_half_of_lvts)
-{
-	for (u32 msr = 0x832; msr < 0x838; msr++) {
-		for (unsigned bit = 32; bit < 64; bit++) {
-			value = BIT(bit);
-			CHECK("exit", run(x2_init(guest_wrmsr, msr)), GP);
 		}
 	}
 }

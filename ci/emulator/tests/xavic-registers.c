@@ -453,3 +453,21 @@ TEST(trap_before_the_next_instruction)
 	CHECK("then HLT", run(v), EXIT_HLT);
 	(void)guest_nothing;
 }
+
+/* What AVIC writes is seen as code as well: mov $TPR, %eax; ret */
+static void guest_write_tpr(u64 val)
+{
+	apic_write(APIC_TPR, val);
+}
+
+TEST(page_can_hold_code)
+{
+	struct vcpu *v = vcpu_init(0, guest_write_tpr, 0x50);
+	u32 (*code)(void) = (void *)(v->apic + APIC_TPR - 1);
+
+	v->apic[APIC_TPR - 1] = 0xb8;
+	v->apic[APIC_TPR + 4] = 0xc3;
+	CHECK("before", code(), 0);
+	CHECK("exit", run(v), EXIT_VMMCALL);
+	CHECK("after", code(), 0x50);
+}
