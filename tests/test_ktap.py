@@ -13,7 +13,9 @@ from pathlib import Path
 from project import TOP
 from avic import costs, ktap, results, summary
 from avic.ktap import Result, SplatRules, read_ktap, worse
+from avic.plan import Plan
 from avic.results import Column
+from avic.runners.emulator import Watch
 
 RULES = SplatRules.read(TOP / "ci/run/splats")
 PLAN = {"l": ["before", "bad", "after"]}
@@ -100,6 +102,43 @@ class ReadKtap(unittest.TestCase):
         ])  # fmt: skip
         results = read_ktap(text, {"l": ["one"]}, RULES)
         self.assertEqual([(r.name, r.status) for r in results], [("(lane)", "error"), ("one", "error")])
+
+
+class Detections(unittest.TestCase):
+    """What the emulated machine's strict mode has detected."""
+
+    def blamed(self, strict: str) -> list[tuple[str, str]]:
+        results = captured("timeout.ktap")
+        ktap.blame(list(results.values()), PLAN, RULES, strict)
+        return [(result.status, result.note) for result in results.values()]
+
+    def test_nothing(self) -> None:
+        self.assertEqual([status for status, _ in self.blamed("")], ["pass", "timeout", "pass"])
+
+    def test_goes_to_the_test_in_which_it_was_seen(self) -> None:
+        found = self.blamed("0 strict: CPU 1: one\n2 strict: IOMMU: two\n9 strict: IOMMU: three\n")
+        self.assertEqual(found[0], ("splat", "strict: CPU 1: one"))
+        self.assertEqual(found[1][0], "timeout")
+        self.assertEqual(found[2], ("splat", "strict: IOMMU: two"))
+
+    def test_a_hang_stays_one(self) -> None:
+        results = captured("hang.ktap")
+        ktap.blame(list(results.values()), PLAN, RULES, "1 strict: CPU 0: what\n")
+        self.assertEqual(results["bad"].status, "hang")
+        self.assertIn("strict: CPU 0: what", results["bad"].kernel)
+
+    def test_written_down_while_it_runs(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder)
+            watch = Watch(out, Plan(["avic"], []))
+            (out / "qemu").write_text("other\nstrict: one\nstrict: hal")
+            (out / "ktap").write_text("KTAP version 1\n    ok 1 first # 1s\n")
+            watch.verdict(True)
+            (out / "qemu").write_text("other\nstrict: one\nstrict: half\n")
+            (out / "ktap").write_text("KTAP version 1\n    ok 1 first # 1s\n    ok 2 second # 1s\n")
+            watch.verdict(True)
+            watch.verdict(True)
+            self.assertEqual((out / "strict").read_text(), "1 strict: one\n2 strict: half\n")
 
 
 class Damage(unittest.TestCase):

@@ -323,6 +323,22 @@ def read_ktap(text: str, plan: dict[str, list[str]], rules: SplatRules) -> list[
     return reader.results()
 
 
+def blame(results: list[Result], plan: dict[str, list[str]], rules: SplatRules, strict: str) -> None:
+    """Give the machine's detections to the tests in which they were made, as lines of the kernel's log.
+
+    strict: lines "NUMBER TEXT", as runners/emulator.py writes them; NUMBER tests were done by
+    then, so that what comes before, between or after tests is the next one's or the last one's.
+    """
+    order = [(lane, test) for lane, tests in plan.items() for test in tests]
+    of = {(result.lane, result.name): result for result in results}
+    for line in strict.splitlines():
+        number, _, text = line.partition(" ")
+        result = of[order[min(int(number), len(order) - 1)]]
+        result.kernel.append(printable(text))
+        if STATUSES.index(result.status) < STATUSES.index("splat") and rules.find([text]):
+            result.status, result.note = "splat", printable(text)
+
+
 def prove(result: Result, want: str, avic: bool | None = None) -> None:
     """Make a pass that shows nothing a failure.
 

@@ -110,7 +110,9 @@ class Run:
     def results(self) -> list[ktap.Result]:
         """What the run gave, once it is finished."""
         rules = ktap.SplatRules.read(TOP / "ci" / "run" / "splats")
-        return ktap.read_ktap(ktap.read_text(self.done / "ktap"), self.plan.names, rules)
+        results = ktap.read_ktap(ktap.read_text(self.done / "ktap"), self.plan.names, rules)
+        ktap.blame(results, self.plan.names, rules, ktap.read_text(self.done / "strict"))
+        return results
 
     def start(self) -> None:
         """Start the runner, unless an equal run is there and good."""

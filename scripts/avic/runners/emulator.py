@@ -2,10 +2,11 @@
 """emulator BUNDLE OUT: boot a bundle on an emulated AMD machine.
 
   BUNDLE   a folder that scripts/bundle made
-  OUT      an existing folder; gets ktap and console
+  OUT      an existing folder; gets ktap and console, and what QEMU says in qemu; strict has
+           what its strict mode has detected, as ktap.blame() reads it
   QEMU=    another qemu-system-x86_64 than the one that ci/emulator/build prints
-  CPU=     another CPU; by default EPYC,+svm,+npt,+vgif and the features that the plan
-           names.  Its word "iommu" stands for an IOMMU and a network card to assign,
+  CPU=     another CPU; by default EPYC with what each CPU with AVIC has, and the features
+           that the plan names.  Its word "iommu" stands for an IOMMU and a network card to assign,
            and "zen3" or "zen4" for EPYC-Milan or EPYC-Genoa in EPYC's place
   BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine);
                   three times that if the plan has options for QEMU
@@ -42,7 +43,7 @@ DEVICES = {
     # The IOMMU posts interrupts of devices to guests with AVIC; Linux wants the
     # SMBus to remap interrupts; igb and edu are for VFIO.
     "iommu": [
-        "-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on,irte-cache=on",
+        "-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on,irte-cache=on,x-strict=on",
         "-device", "amd-fch-smbus,addr=14.0",
         "-device", "igb",
         "-device", "edu",
@@ -55,7 +56,8 @@ def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
     plan = Plan.read((bundle / "plan").read_text())
     words = plan.machine
     model = next((MODELS[word] for word in words if word in MODELS), "EPYC")
-    features = ["+svm", "+npt", "+vgif"]  # what each CPU with AVIC has
+    # What each CPU with AVIC has, and what would be hidden otherwise.
+    features = ["+svm", "+npt", "+vgif", "+nrip-save", "+decodeassists", "x-svm-strict=on"]
     features += [f"+{word}" for word in words if word not in {*DEVICES, *MODELS}]
     devices = [option for word in words for option in DEVICES.get(word, [])]
     return [
@@ -74,6 +76,7 @@ def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
         "-nodefaults",
         "-display", "none",
         "-no-reboot",
+        "-d", "guest_errors",
         *devices,
         *plan.qemu,
         "-serial", f"file:{out / 'console'}",
@@ -88,8 +91,9 @@ class Watch:
     """Watches the machine's two logs to see whether it still makes progress."""
 
     def __init__(self, out: Path, plan: Plan) -> None:
-        self.ktap, self.console = out / "ktap", out / "console"
+        self.ktap, self.console, self.qemu, self.strict = (out / name for name in ("ktap", "console", "qemu", "strict"))
         self.plan = plan
+        self.detected = 0
         # An oddity may have the kernel wait for a register at boot, 20 s by its own clock.
         self.boot_seconds = BOOT_SECONDS * (3 if plan.qemu else 1)
         self.size = 0
@@ -99,6 +103,7 @@ class Watch:
         """'' when the plan is done, 'KIND: WHAT' for a bail-out, None to go on."""
         text = ktap.read_text(self.ktap)
         progress = ktap.Progress.of(text)
+        self.note_detections(progress)
         now = time.monotonic()
         if len(text) != self.size:
             self.size, self.moved = len(text), now
@@ -120,6 +125,15 @@ class Watch:
         elif now - self.moved > self.plan.patience(progress.test, GRACE_SECONDS):
             return f"hang: the guest fell silent {here}"
         return None
+
+
+    def note_detections(self, progress: ktap.Progress) -> None:
+        """Write down in which test QEMU's strict mode has detected what."""
+        lines = re.findall(r"^strict: .*\n", ktap.read_text(self.qemu), re.MULTILINE)
+        if new := lines[self.detected :]:
+            with self.strict.open("a") as file:
+                file.writelines(f"{progress.done} {line}" for line in new)
+            self.detected = len(lines)
 
 
 def run(qemu: str, bundle: Path, out: Path) -> str:
