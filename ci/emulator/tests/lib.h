@@ -42,6 +42,7 @@ void suite_setup(void) __attribute__((weak));
 /* VMCB offsets */
 enum {
 	V_INTERCEPT_CR = 0x000, V_INTERCEPT_DR = 0x004, V_INTERCEPT_EXC = 0x008, V_INTERCEPT1 = 0x00c, V_INTERCEPT2 = 0x010,
+	V_INTERCEPT3 = 0x014,
 	V_IOPM = 0x040, V_MSRPM = 0x048, V_ASID = 0x058, V_INT_CTL = 0x060,
 	V_INT_VECTOR = 0x064, V_INT_STATE = 0x068, V_EXIT_CODE = 0x070,
 	V_EXIT_INFO1 = 0x078, V_EXIT_INFO2 = 0x080, V_EXIT_INT_INFO = 0x088,
@@ -62,6 +63,7 @@ enum {
 #define INTERCEPT_VINTR BIT(4)
 #define INTERCEPT_HLT BIT(24)
 #define INTERCEPT_MSR BIT(28)
+#define INTERCEPT_IDLE_HLT BIT(6)	/* of the third word */
 #define INTERCEPT_SHUTDOWN BIT(31)
 
 #define V_TPR_MASK 0xfU
@@ -95,6 +97,7 @@ enum {
 #define EXIT_SHUTDOWN 0x7f
 #define EXIT_VMRUN 0x80
 #define EXIT_VMMCALL 0x81
+#define EXIT_IDLE_HLT 0xa6
 #define EXIT_NPF 0x400
 #define EXIT_INCOMPLETE_IPI 0x401
 #define EXIT_NOACCEL 0x402
