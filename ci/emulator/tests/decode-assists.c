@@ -26,6 +26,10 @@ GUEST(clts, "clts")
 GUEST(int_n, "int $0x81")
 GUEST(int3, "int3")
 GUEST(invlpg, "invlpg 0x123(%%rdi)")
+GUEST(invlpga, "mov $1, %%ecx; mov %%rdi, %%rax; invlpga")
+GUEST(write_cr0_rsi, "mov %%cr0, %%rsi; xor $8, %%rsi; mov %%rsi, %%cr0; mov %%cr0, %%rsi;"
+      "xor $0x20, %%rsi; .global sel_write; sel_write: mov %%rsi, %%cr0")
+GUEST(lmsw_pe, "smsw %%eax; or $4, %%eax; lmsw %%ax")
 GUEST(load, "mov 0x20(%%rdi), %%eax; .byte 0x0f, 0x0b, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10")
 
 #define MOV_CR BIT(63)
@@ -64,6 +68,35 @@ TEST(operands)
 	}
 }
 
+/* INVLPGA is no INVLPG */
+TEST(invlpga_has_its_own_intercept)
+{
+	struct vcpu *v = vcpu_init(0, one_invlpga, 0xabcd000);
+
+	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) | BIT(25));
+	CHECK("intercept of INVLPG", run(v), EXIT_VMMCALL);
+	v = vcpu_init(0, one_invlpga, 0xabcd000);
+	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) | BIT(26));
+	run(v);
+	CHECK_EXIT(v, 0x7a, 0, 0);
+}
+
+/* The intercept of CR0's other bits than TS and MP */
+TEST(selective_cr0_write)
+{
+	extern char sel_write[];
+	struct vcpu *v = vcpu_init(0, one_write_cr0_rsi, 0);
+
+	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) | BIT(5));
+	run(v);
+	CHECK_EXIT(v, 0x65, MOV_CR | 6, 0);
+	CHECK("RIP", get64(v, V_RIP), sel_write);
+	v = vcpu_init(0, one_lmsw_pe, 0);
+	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) | BIT(5));
+	run(v);
+	CHECK_EXIT(v, 0x65, 0, 0);
+}
+
 static void check_bytes(struct vcpu *v, const u8 *insn, unsigned len)
 {
 	const u8 *bytes = v->vmcb + V_INSN_BYTES;
@@ -80,6 +113,17 @@ TEST(bytes_of_a_nested_page_fault)
 	struct vcpu *v = vcpu_init(0, one_load, APIC_BASE);
 
 	npt_apic[0] = 0;
+	CHECK("exit", run(v), EXIT_NPF);
+	check_bytes(v, (u8 *)load_begin, 15);
+}
+
+/* CS has no base in 64-bit mode */
+TEST(bytes_with_a_base_of_cs)
+{
+	struct vcpu *v = vcpu_init(0, one_load, APIC_BASE);
+
+	npt_apic[0] = 0;
+	set64(v, V_CS + 8, 0x1000);
 	CHECK("exit", run(v), EXIT_NPF);
 	check_bytes(v, (u8 *)load_begin, 15);
 }

@@ -34,12 +34,18 @@ TEST(clean_bits)
 	check_field(V_INTERCEPT_EXC, 0);
 	check_field(V_MSRPM + 4, 1);
 	check_field(V_INT_VECTOR, 3);
+	check_field(V_PAT, 4);
+	check_field(V_CR3, 5);
 	check_field(V_DR6, 6);
+	check_field(V_GDTR + 4, 7);
+	check_field(V_IDTR + 4, 7);
 	check_field(V_DS, 8);
+	check_field(V_CR2, 9);
+	check_field(V_LBR, 10);
 	check_field(V_LOGICAL_TABLE, 11);
 }
 
-/* One that another processor has run in between says nothing here */
+/* Another VMCB in between changes nothing */
 TEST(other_vmcb)
 {
 	struct vcpu *v = vcpu_init(0, vmmcall_only, 0);
