@@ -46,7 +46,7 @@ RUNNER = TOP / "scripts" / "runners" / "emulator"
 RUNNER_CODE = TOP / "scripts" / "avic" / "runners" / "emulator.py"
 
 # Not a Zen 1: for erratum 1235, KVM has each IPI exit there.
-CPU = "EPYC-Genoa,+svm,+npt,+vgif,+avic"
+CPU = "EPYC-Genoa,+svm,+npt,+vgif,+decodeassists,+avic,x-svm-strict=on"
 MACHINES = {"avic": CPU, "x2avic": f"{CPU},+x2avic"}
 ENOUGH = 3  # failed tests that end a trial, if they are not those that the mutant's file names
 STACK = "stack"
@@ -197,8 +197,11 @@ class Bench:
         names = [*expected, *(name for name in self.tests if name not in expected)]
         return Plan([], [Lane("l", "stack", ["avic=1"], [self.tests[name] for name in names])])
 
-    def read(self, text: str) -> list[ktap.Result]:
-        return ktap.read_ktap(text, {"l": list(self.tests)}, self.rules)
+    def read(self, folder: Path, plan: Plan) -> list[ktap.Result]:
+        """What a runner has left in a folder so far, in the order of the bench's tests."""
+        results = ktap.read_ktap(ktap.read_text(folder / "ktap"), {"l": list(self.tests)}, self.rules)
+        ktap.blame(results, plan.names, self.rules, ktap.read_text(folder / "strict"))
+        return results
 
 
 class Trial:
@@ -218,10 +221,7 @@ class Trial:
     def results(self) -> dict[str, list[ktap.Result]]:
         """The results so far, by machine; some machines may still run."""
         folder = self.done if self.done.exists() else self.aside
-        logs = {machine: folder / machine / "ktap" for machine in MACHINES}
-        return {
-            machine: self.bench.read(ktap.read_text(log)) for machine, log in logs.items()
-        }
+        return {machine: self.bench.read(folder / machine, self.plan) for machine in MACHINES}
 
     def proven(self) -> bool:
         """Whether the trial can end: the expected tests have failed, or enough others."""
