@@ -251,11 +251,18 @@ alone() {
 	}
 }
 
+# leave STATUS: end by a signal.  Who has started this may send another one at once: it gets here
+# as well, from within cleanup, and does that again.
+leave() {
+	cleanup
+	exit "$1"
+}
+
 trap cleanup EXIT
 # After a signal during the first "$( )" of a command, bash 5.2 parses the trap as the inside of
 # the second one, and wants its ")".
 for number in 1 2 15; do
-	ends="exit $((128 + number))"$'\n)'
+	ends="leave $((128 + number))"$'\n)'
 	# shellcheck disable=SC2064 # its value now
 	trap "$ends" "$number"
 done

@@ -164,6 +164,25 @@ class Interrupted(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", ""))
 
 
+    def test_another_signal_at_once(self) -> None:
+        """Ctrl-C reaches all; a script of ours that ends by it sends SIGTERM to those that it has started."""
+        # Ignoring signals takes long here: the other one comes before that.
+        slow = 'trap() { sleep 0.3; builtin trap "$@"; }'
+        with tempfile.TemporaryDirectory() as top:
+            Path(top, "verb").write_text(
+                f". {TOP}/scripts/lib.sh; {slow}; mkdir made; aside+=(made); touch began; sleep 9\n"
+            )
+            process = subprocess.Popen(
+                ["bash", Path(top, "verb")], cwd=top, env=os.environ | {"AVIC_CACHE": top}, start_new_session=True,
+            )  # fmt: skip
+            while not Path(top, "began").exists():
+                time.sleep(0.005)
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.1)
+            process.terminate()
+            self.assertEqual(process.wait(timeout=60), 143)
+            self.assertEqual(sorted(path.name for path in Path(top).iterdir()), ["began", "verb"])
+
     def test_between_two_substitutions(self) -> None:
         """bash 5.2 parses the trap as a part of the second one."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
