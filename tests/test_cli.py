@@ -163,7 +163,6 @@ class Interrupted(unittest.TestCase):
         )  # fmt: skip
         self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", ""))
 
-
     def test_another_signal_at_once(self) -> None:
         """Ctrl-C reaches all; a script of ours that ends by it sends SIGTERM to those that it has started."""
         # Ignoring signals takes long here: the other one comes before that.

@@ -211,13 +211,22 @@ class Outcome(Folder):
         self.assertIn("the machine failed: panic: Kernel panic - not syncing: x (in shell)", said)
         self.assertTrue(said.endswith("first\nKernel panic - not syncing: x\n"), said)
 
+    def whole(self, block: str) -> tuple[int | str | None, str]:
+        """The outcome of a block that came undamaged."""
+        total = hashlib.sha256(f"avic=1 shell\n{block}".encode()).hexdigest()[:16]
+        return self.outcome(f"{block.strip(' ')}    # sum {total}")
+
     def test_splat(self) -> None:
         """The status is the command's; that the kernel complained is said."""
-        block = "    #k WARNING: CPU: 0 PID: 1 at nowhere\n    ok 1 shell # 3s\n"
-        total = hashlib.sha256(f"avic=1 shell\n{block}".encode()).hexdigest()[:16]
-        status, said = self.outcome(f"{block.strip(' ')}    # sum {total}")
+        status, said = self.whole("    #k WARNING: CPU: 0 PID: 1 at nowhere\n    ok 1 shell # 3s\n")
         self.assertEqual(status, 0)
         self.assertIn("the kernel complained: WARNING: CPU: 0 PID: 1 at nowhere", said)
+
+    def test_what_the_strict_mode_has_detected(self) -> None:
+        self.file("strict", "0 strict: CPU 1: what\n")
+        status, said = self.whole("    ok 1 shell # 3s\n")
+        self.assertEqual(status, 0)
+        self.assertIn("strict: CPU 1: what", said)
 
 
 class Terminal(unittest.TestCase):

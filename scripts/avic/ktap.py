@@ -339,6 +339,13 @@ def blame(results: list[Result], plan: dict[str, list[str]], rules: SplatRules, 
             result.status, result.note = "splat", printable(text)
 
 
+def read_run(folder: Path, plan: dict[str, list[str]], rules: SplatRules) -> list[Result]:
+    """All results of a run by what the runner has left in a folder so far: read_ktap() and blame()."""
+    results = read_ktap(read_text(folder / "ktap"), plan, rules)
+    blame(results, plan, rules, read_text(folder / "strict"))
+    return results
+
+
 def prove(result: Result, want: str, avic: bool | None = None) -> None:
     """Make a pass that shows nothing a failure.
 

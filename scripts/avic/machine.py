@@ -110,9 +110,7 @@ class Run:
     def results(self) -> list[ktap.Result]:
         """What the run gave, once it is finished."""
         rules = ktap.SplatRules.read(TOP / "ci" / "run" / "splats")
-        results = ktap.read_ktap(ktap.read_text(self.done / "ktap"), self.plan.names, rules)
-        ktap.blame(results, self.plan.names, rules, ktap.read_text(self.done / "strict"))
-        return results
+        return ktap.read_run(self.done, self.plan.names, rules)
 
     def start(self) -> None:
         """Start the runner, unless an equal run is there and good."""

@@ -40,14 +40,14 @@ from avic.bundle import make_bundle
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, held_back, say, script
+from avic.runners.emulator import cpu
 
 MUTANTS = TOP / "ci" / "mutants"
 RUNNER = TOP / "scripts" / "runners" / "emulator"
 RUNNER_CODE = TOP / "scripts" / "avic" / "runners" / "emulator.py"
 
 # Not a Zen 1: for erratum 1235, KVM has each IPI exit there.
-CPU = "EPYC-Genoa,+svm,+npt,+vgif,+decodeassists,+avic,x-svm-strict=on"
-MACHINES = {"avic": CPU, "x2avic": f"{CPU},+x2avic"}
+MACHINES = {"avic": cpu(["zen4", "avic"]), "x2avic": cpu(["zen4", "avic", "x2avic"])}
 ENOUGH = 3  # failed tests that end a trial, if they are not those that the mutant's file names
 STACK = "stack"
 CAUGHT = ("skip", "fail", "timeout", "splat", "hang", "panic")
@@ -199,9 +199,10 @@ class Bench:
 
     def read(self, folder: Path, plan: Plan) -> list[ktap.Result]:
         """What a runner has left in a folder so far, in the order of the bench's tests."""
-        results = ktap.read_ktap(ktap.read_text(folder / "ktap"), {"l": list(self.tests)}, self.rules)
-        ktap.blame(results, plan.names, self.rules, ktap.read_text(folder / "strict"))
-        return results
+        order = {name: number for number, name in enumerate(self.tests)}
+        return sorted(
+            ktap.read_run(folder, plan.names, self.rules), key=lambda result: order.get(result.name, -1)
+        )
 
 
 class Trial:

@@ -293,7 +293,7 @@ def relay(port: socket.socket, keys: int | None) -> bool:
 def outcome(out: Path, plan: Plan) -> int:
     """The exit status of what ran in the machine; says what the kernel complained of, and exits if there is none."""
     text = ktap.read_text(out / "ktap")
-    results = ktap.read_ktap(text, plan.names, ktap.SplatRules.read(TOP / "ci" / "run" / "splats"))
+    results = ktap.read_run(out, plan.names, ktap.SplatRules.read(TOP / "ci" / "run" / "splats"))
     for result in results:
         if result.status == "splat":
             say(f"the kernel complained: {result.note}")

@@ -6,8 +6,8 @@
            what its strict mode has detected, as ktap.blame() reads it
   QEMU=    another qemu-system-x86_64 than the one that ci/emulator/build prints
   CPU=     another CPU; by default EPYC with what each CPU with AVIC has, and the features
-           that the plan names.  Its word "iommu" stands for an IOMMU and a network card to assign,
-           and "zen3" or "zen4" for EPYC-Milan or EPYC-Genoa in EPYC's place
+           that the plan names.  Its word "iommu" stands for an IOMMU and a network card to
+           assign, and "zen3" or "zen4" for EPYC-Milan or EPYC-Genoa in EPYC's place
   BOOT_SECONDS=   the most until the first line of KTAP (120; 5 on an idle machine);
                   three times that if the plan has options for QEMU
   GRACE_SECONDS=  how long the guest may take to end a test that timed out (60)
@@ -51,20 +51,25 @@ DEVICES = {
 }  # fmt: skip
 
 
+def cpu(words: list[str]) -> str:
+    """The CPU of a machine with these words: a model, what each CPU with AVIC has, and the other words."""
+    model = next((MODELS[word] for word in words if word in MODELS), "EPYC")
+    # The strict mode tells what would be hidden otherwise.
+    features = ["+svm", "+npt", "+vgif", "+nrip-save", "+decodeassists", "x-svm-strict=on"]
+    features += [f"+{word}" for word in words if word not in {*DEVICES, *MODELS}]
+    return ",".join([model, *features])
+
+
 def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
     """The command line of the emulated machine."""
     plan = Plan.read((bundle / "plan").read_text())
     words = plan.machine
-    model = next((MODELS[word] for word in words if word in MODELS), "EPYC")
-    # What each CPU with AVIC has, and what would be hidden otherwise.
-    features = ["+svm", "+npt", "+vgif", "+nrip-save", "+decodeassists", "x-svm-strict=on"]
-    features += [f"+{word}" for word in words if word not in {*DEVICES, *MODELS}]
     devices = [option for word in words for option in DEVICES.get(word, [])]
     return [
         qemu,
         "-accel", "tcg,thread=multi",
         "-machine", "q35",
-        "-cpu", os.environ.get("CPU") or ",".join([model, *features]),
+        "-cpu", os.environ.get("CPU") or cpu(words),
         # Two sockets for the two nodes, or the kernel warns at boot.
         "-smp", "2,sockets=2",
         "-m", "4G",
@@ -88,7 +93,7 @@ def machine(qemu: str, bundle: Path, out: Path) -> list[str]:
 
 
 class Watch:
-    """Watches the machine's two logs to see whether it still makes progress."""
+    """Watches the machine's logs: whether it still makes progress, and what its strict mode has detected."""
 
     def __init__(self, out: Path, plan: Plan) -> None:
         self.ktap, self.console, self.qemu, self.strict = (out / name for name in ("ktap", "console", "qemu", "strict"))
@@ -125,7 +130,6 @@ class Watch:
         elif now - self.moved > self.plan.patience(progress.test, GRACE_SECONDS):
             return f"hang: the guest fell silent {here}"
         return None
-
 
     def note_detections(self, progress: ktap.Progress) -> None:
         """Write down in which test QEMU's strict mode has detected what."""
