@@ -78,7 +78,7 @@ TEST(invlpga_has_its_own_intercept)
 	v = vcpu_init(0, one_invlpga, 0xabcd000);
 	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) | BIT(26));
 	run(v);
-	CHECK_EXIT(v, 0x7a, 0, 0);
+	CHECK_EXIT(v, EXIT_INVLPGA, 0, 0);
 }
 
 /* The intercept of CR0's other bits than TS and MP */
@@ -89,12 +89,12 @@ TEST(selective_cr0_write)
 
 	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) | BIT(5));
 	run(v);
-	CHECK_EXIT(v, 0x65, MOV_CR | 6, 0);
+	CHECK_EXIT(v, EXIT_CR0_SEL_WRITE, MOV_CR | 6, 0);
 	CHECK("RIP", get64(v, V_RIP), sel_write);
 	v = vcpu_init(0, one_lmsw_pe, 0);
 	set32(v, V_INTERCEPT1, get32(v, V_INTERCEPT1) | BIT(5));
 	run(v);
-	CHECK_EXIT(v, 0x65, 0, 0);
+	CHECK_EXIT(v, EXIT_CR0_SEL_WRITE, 0, 0);
 }
 
 static void check_bytes(struct vcpu *v, const u8 *insn, unsigned len)

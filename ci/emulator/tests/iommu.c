@@ -950,26 +950,32 @@ static void check_refused_quietly(const char *what, unsigned data)
 	CHECK(what, iommu_read(MMIO_EVENT_TAIL), tail);
 }
 
-static void check_refusals(bool short_entry)
+/* An entry of 32 or of 128 bits, whose low bits are the same */
+static void set_entry(bool short_entry, unsigned index, u64 low)
 {
 	volatile u32 *entries = (u32 *)irt;
+
+	if (short_entry)
+		entries[index] = low;
+	else
+		write_irte(index, low, HOST_VECTOR);
+	invalidate_irt(edu_id);
+}
+
+static void check_refusals(bool short_entry)
+{
 	const u64 dte = devtab[edu_id][2];
 
+	devtab[edu_id][1] = 0x1234;
+	command(CMD_INVALIDATE_DEVTAB, edu_id, 0);
+	control(0, CTRL_EVENT_LOG_EN);
 	for (u64 type = 2; type < 8; type++) {
-		if (short_entry)
-			entries[INDEX] = IRTE_REMAP_EN | IRTE_TYPE(type);
-		else
-			write_irte(INDEX, IRTE_REMAP_EN | IRTE_TYPE(type), HOST_VECTOR);
-		invalidate_irt(edu_id);
+		set_entry(short_entry, INDEX, IRTE_REMAP_EN | IRTE_TYPE(type));
 		check_refused("reserved type", INDEX, EVENT_PRESENT | EVENT_RESERVED);
 	}
 	check_refused("no entry", INDEX + 4, 0);
 	check_refused("beyond the table", 128, 0);
-	if (short_entry)
-		entries[INDEX + 4] = IRTE_NO_FAULT;
-	else
-		write_irte(INDEX + 4, IRTE_NO_FAULT, 0);
-	invalidate_irt(edu_id);
+	set_entry(short_entry, INDEX + 4, IRTE_NO_FAULT);
 	check_refused_quietly("SupIOPF", INDEX + 4);
 
 	set_dte(edu_id, dte | DTE_IGNORE_UNMAPPED);
@@ -987,17 +993,12 @@ static void check_refusals(bool short_entry)
 
 TEST(refused_interrupts)
 {
-	devtab[edu_id][1] = 0x1234;
-	command(CMD_INVALIDATE_DEVTAB, edu_id, 0);
-	control(0, CTRL_EVENT_LOG_EN);
 	check_refusals(false);
 }
 
 TEST(refused_interrupts_with_short_entries)
 {
-	devtab[edu_id][1] = 0x1234;
-	command(CMD_INVALIDATE_DEVTAB, edu_id, 0);
-	control(CTRL_GA_EN, CTRL_EVENT_LOG_EN);
+	control(CTRL_GA_EN, 0);
 	check_refusals(true);
 }
 
