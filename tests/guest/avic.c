@@ -351,11 +351,11 @@ static void msi_running(void)
 	start_vcpu(1, x2apic);
 	for (i = 1; i <= 5 * ROUNDS && (i < ROUNDS || prompt < i / 4); i++) {
 		uint64_t exits = stat_of(second, "exits");
-		double end = now() + SECONDS;
+		struct patience left = patience();
 
 		signal_msi();
 		while (second->mailbox->taken[VECTOR] < i)
-			check(!usleep(50) && now() < end, "MSI %d is lost", i);
+			check(!usleep(50) && !ended(&left), "MSI %d is lost", i);
 		prompt += stat_of(second, "exits") == exits;
 	}
 	/* Without x2AVIC, each EOI exits. */

@@ -70,7 +70,7 @@ static void one(void)
 	if (halted) {
 		target->mailbox->times = 1;
 		start(target, HALT);
-		until(sleeps(target));
+		until(thread_state(target) == 'S');
 	}
 	send_one();
 	until(target->mailbox->taken[VECTOR] != taken);
