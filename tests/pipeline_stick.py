@@ -400,6 +400,15 @@ class Failures(Sticks):
         self.assertIn("!! splat: the kernel is damaged (oops) in b", said)
         self.assertIn("The tests with the stack kernel", said)
 
+    def test_second_look(self) -> None:
+        """A test that fails with the stack kernel only is run again with both."""
+        fails_once = "[ -e /run/avic/again ] || [ ! -e /run/avic/stack.1.plan ]"
+        image = self.stick({"a": HELLO, "b": fails_once})
+        said = self.ended(image)
+        self.assertIn("Tests that ended otherwise with the stack kernel: 1. A second look, 3 times each.", said)
+        self.assertRegex(said, r"base\.1 +2 +0 +0 +0\nbase\.2 +3 +0 +0 +0\nstack\.1 +1 +0 +1 +0\nstack\.2 +3 +0 +0 +0\n")
+        self.assertEqual(self.report(image)["again"], "avic=1 b\n")
+
     def fill(self, image: Path, left: int) -> None:
         """Put a file onto the stick's partition that leaves so many bytes free."""
         said = subprocess.check_output(["mdir", "-i", self.fat(image), "::"], text=True)
@@ -454,14 +463,16 @@ class Failures(Sticks):
         self.assertIn("MISSING svm", self.report(image)["preflight"])
 
     def test_wrong_vendor(self) -> None:
-        image = self.stick({"a": HELLO}, runs=("stack",))
-        said = self.ended(image, cpu="Skylake-Client", uefi=True)
-        # GRUB's, before the menu.
-        self.assertNotIn("error:", said)
-        self.assertIn("is no processor of AMD's (GenuineIntel)", " ".join(said.split()))
-        self.assertNotIn("The tests with", said)
-        self.assertIn("MISSING processor", self.report(image)["preflight"])
-        self.assertEqual(self.report(image)["choice"], "none\n")
+        for uefi in (True, False):
+            with self.subTest(uefi=uefi):
+                image = self.stick({"a": HELLO}, runs=("stack",))
+                said = self.ended(image, cpu="Skylake-Client", uefi=uefi)
+                # GRUB's, before the menu.
+                self.assertNotIn("error:", said)
+                self.assertIn("is no processor of AMD's (GenuineIntel)", " ".join(said.split()))
+                self.assertNotIn("The tests with", said)
+                self.assertIn("MISSING processor", self.report(image)["preflight"])
+                self.assertEqual(self.report(image)["choice"], "none\n")
 
     def test_iommu(self) -> None:
         image = self.stick({"a": HELLO}, runs=("stack",))

@@ -21,7 +21,7 @@ from avic import bundle, costs, ktap, stick, takenreport
 from avic.base import Base
 from avic.cmd import run
 from avic.ktap import Result
-from avic.plan import Plan
+from avic.plan import AGAIN, Plan
 from avic.results import Column, Suite
 
 BASE = Base(TOP / "patches/v6.12")
@@ -199,6 +199,24 @@ class Verb(unittest.TestCase):
         bad = log({"one": "not ok N one # exit status 1", "two": GOOD["two"]})
         said, _ = self.take(packed(report_files(base=log(GOOD), stack=bad)), 1)
         self.assertIn("worse    avic=1,x2avic one: pass -> fail", said)
+
+    def test_second_look(self) -> None:
+        """A test that only failed by chance is told of, and does not count; one that fails again does."""
+        bad = log({"one": "not ok N one # exit status 1", "two": "ok N two # 1s"})
+        for word, status, verdict in (("", 0, "unsteady"), ("not ", 1, "worse   ")):
+            files = report_files(base=log(GOOD), stack=bad)
+            for level, how in (("base", ""), ("stack", word)):
+                names = [f"one@{n}" for n in range(1, AGAIN + 1)]
+                tests = {name: f"{how}ok N {name} # {'exit status 1' if how else '1s'}" for name in names}
+                files[f"{level}.2.ktap"] = log(tests).encode(errors="surrogateescape")
+                files[f"{level}.2.plan"] = (
+                    f"machine avic x2avic\nlane avic=1,x2avic {level} avic=1\n" + "".join(f"test 60 {name} ./one\n" for name in names)
+                ).encode()
+            said, cache = self.take(packed(files), status)
+            again = " ".join([("fail" if word else "pass")] * AGAIN)
+            self.assertRegex(said, rf"{verdict} +avic=1,x2avic one: pass -> fail: .*; again: base pass pass pass, stack {again}")
+            suite = Suite.read(next((cache / "report").iterdir()))
+            self.assertEqual([r.name for r in suite.stack.results], ["one", "two"])
 
     def test_one_level_is_no_verdict(self) -> None:
         said, _ = self.take(packed(report_files(stack=log(GOOD))), 1)
@@ -544,6 +562,44 @@ class Scripts(unittest.TestCase):
 
     def test_plan_of_the_stick_reads(self) -> None:
         self.assertEqual([test.name for test in Plan.read(PLAN).tests], ["one", "two"])
+
+    def doubtful(self, **levels: str) -> list[str]:
+        for level, text in levels.items():
+            (self.root / "run" / f"{level}.ktap").write_text(text)
+        done = self.sh("doubtful")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.splitlines()
+
+    def test_doubtful(self) -> None:
+        """What is not on both levels, what got better, and a lane that has no end, get no second look."""
+        good, bad = log({"one": "ok N one # 1s"}), log({"one": "not ok N one # exit status 1", "new": "not ok N new # exit status 1"})
+        self.assertEqual(self.doubtful(), [])
+        self.assertEqual(self.doubtful(**{"stack.1": bad}), [])
+        self.assertEqual(self.doubtful(**{"base.1": good}), ["avic=1,x2avic one"])
+        self.assertEqual(self.doubtful(**{"stack.1": bad.replace("# exit status 1", "# TIMEOUT after 60s")}), ["avic=1,x2avic one"])
+        self.assertEqual(self.doubtful(**{"base.1": bad, "stack.1": bad}), [])
+        self.assertEqual(self.doubtful(**{"base.1": bad, "stack.1": good}), [])
+        self.assertEqual(self.doubtful(**{"base.1": good, "stack.1": bad.partition("\nnot ok 1")[0]}), [])
+
+    def plan(self, of: str) -> str:
+        done = self.sh("plan", "base", of)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_plan_of_a_second_look(self) -> None:
+        (self.root / "run/choice").write_text("all\n")
+        (self.stick / "times").write_text("2\n")
+        lane, kind = PLAN.splitlines()[1], "avic,x2avic"
+        (self.stick / "plans/base" / kind).write_text(PLAN + "lane avic=0 base avic=0\ntest 60 one ./one\n")
+        self.assertEqual(self.plan("first"), (self.stick / "plans/base" / kind).read_text())
+        (self.root / "run/again").write_text("avic=1,x2avic one\n")
+        second = f"machine avic x2avic\n{lane}\ntest 60 one@1 ./one\ntest 60 one@2 ./one\n"
+        self.assertEqual(self.plan("again"), second)
+        # A machine that fell over in it is not asked again.
+        (self.root / "run/skip").write_text("base one@1\nstack two\n")
+        self.assertEqual(self.plan("again"), "machine avic x2avic\n")
+        self.assertNotIn("test 60 one ", self.plan("first"))
+        self.assertIn("test 60 two ", self.plan("first"))
 
 
 class PostedIrq(unittest.TestCase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from avic.base import Base
 from avic.tables import entries
@@ -13,6 +13,8 @@ from avic.tables import entries
 # Extra time, beside 1.5 times a test's own, to end the test and report it: a test that
 # ran for minutes may leave many processes and VMs behind that have to end.
 GRACE_SECONDS = 60
+# How often a second look runs a test: one that fails one time in two is seen again 7 times in 8.
+AGAIN = 3
 
 
 @dataclass
@@ -23,6 +25,10 @@ class Test:
     seconds: int
     command: list[str]
     wants: str = "-"
+
+    def again(self) -> list[Test]:
+        """It, as often as a second look runs it."""
+        return [replace(self, name=f"{self.name}@{n}") for n in range(1, AGAIN + 1)]
 
 
 @dataclass

@@ -20,7 +20,7 @@ from avic.base import Base
 from avic.bundle import compile_program, fill, pack_initramfs
 from avic.ktap import SplatRules
 from avic.paths import TOP
-from avic.plan import Plan, listed
+from avic.plan import AGAIN, Plan, listed
 from avic.process import fail, scratch
 from avic.runners.emulator import DEVICES, MODELS
 
@@ -126,6 +126,7 @@ def fill_stick(root: Path, levels: Sequence[Level], words: list[str], what: str)
     (stick / "patience").write_text("".join(f"{name} {seconds}\n" for name, seconds in patience.items()))
     (stick / "taints").write_text(remote.patterns(SplatRules.read(TOP / "ci/run/splats"))["taints"])
     (stick / "levels").write_text("".join(f"{level.name}\n" for level in levels))
+    (stick / "times").write_text(f"{AGAIN}\n")
     (stick / "flags").write_text("".join(f"{word}\n" for word in words))
     (stick / "what").write_text(f"{what}\n")
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())

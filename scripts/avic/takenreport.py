@@ -29,7 +29,7 @@ MOST_FILES = 64
 MOST_TESTS = 2000
 # Of what ci/stick/report writes; nothing else may be in there.
 NAME = re.compile(
-    r"(?:base|stack)\.[1-9]\d?\.(?:plan|ktap|dmesg|last)|what|choice|skip|preflight|machine|cpuid|CONTENTS|report\.dmesg"
+    r"(?:base|stack)\.[1-9]\d?\.(?:plan|ktap|dmesg|last)|what|choice|skip|again|preflight|machine|cpuid|CONTENTS|report\.dmesg"
 )
 TEST = re.compile(r"[\w][\w./,@+=-]{0,150}")
 LEVELS = ("base", "stack")
@@ -119,11 +119,12 @@ class Report:
     def model(self) -> str:
         return self.machine.get("model name", "unknown processor")
 
-    def results(self, level: str) -> list[Result]:
-        """A level's results: of each test that of the last try that has one."""
+    def results(self, level: str, again: bool = False) -> list[Result]:
+        """A level's results, or those of its second look: of each test that of the last try that has one."""
         found: dict[tuple[str, str], Result] = {}
         for each in self.tries.get(level, []):
-            for result in each.results:
+            second = any("@" in test.name for test in each.plan.tests)
+            for result in each.results if second == again else []:
                 if result.status != "not-run" or (result.lane, result.name) not in found:
                     found[result.lane, result.name] = result
         return list(found.values())
@@ -267,12 +268,12 @@ def comparable(old: dict[str, int], new: dict[str, int]) -> set[str]:
     return found
 
 
-def column(level: str, report: Report, reasons: dict[int, str]) -> Column:
-    """A level's results as scripts/avic/results.py keeps them.
+def column(level: str, report: Report, reasons: dict[int, str], again: bool = False) -> Column:
+    """A level's results, or those of its second look, as scripts/avic/results.py keeps them.
 
     reasons: of costs.inhibits(); {} leaves the numbers.
     """
-    results = report.results(level)
+    results = report.results(level, again)
     for result in results:
         result.counts = costs.named(result.counts, reasons)
-    return Column(level, results, [f"stick{each.number}" for each in report.tries.get(level, [])])
+    return Column(level, results, [] if again else [f"stick{each.number}" for each in report.tries.get(level, [])])

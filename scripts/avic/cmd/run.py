@@ -52,7 +52,6 @@ from avic.tables import entries
 
 FULL = bool(os.environ.get("FULL"))
 SLOWER = 4  # times as long as elsewhere a test may take with a kernel of ci/run/sanitizers
-AGAIN = 3  # a test that fails one time in two is seen again 7 times in 8
 
 
 def selftests(folder: Path) -> list[Test]:
@@ -229,8 +228,7 @@ class Suite:
         for lane, tests in self.tests.items():
             for test in tests:
                 if f"{lane} {test.name}" in names:
-                    copies = [replace(test, name=f"{test.name}@{n}") for n in range(1, AGAIN + 1)]
-                    again.setdefault(lane, []).extend(copies)
+                    again.setdefault(lane, []).extend(test.again())
         if not again:
             return []
         say(f"{len(names)} results got worse or costlier: a second look at them")

@@ -75,7 +75,8 @@ def main() -> int:
         "runner": f"stick: {report.model}, microcode {report.machine.get('microcode', 'unknown')}",
         "taken": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    suite = Suite(what, base, stack, [], [])
+    again = [column(level, report, reasons, again=True) for level in LEVELS]
+    suite = Suite(what, base, stack, again if any(level.results for level in again) else [], [])
     policy = costs.Policy(TOP / "ci" / "run" / "costs")
     if base.results and stack.results:
         avic = [lane.name for _, lane in listed(report.base) if lane.avic]
