@@ -30,6 +30,7 @@ BASES = os.environ.get("BASES") or "v6.12"
 ZEN4 = "avic,x2avic,zen4"
 ZEN3 = "avic,zen3"
 POSTED = 15  # interrupts of tests/guest/states.c
+LOG_ENTRIES = 512  # of the driver's GA Log
 STATE_TESTS = ("on", "window", "xen", "id-too-big")  # of which the stack's kernels say more, or otherwise
 
 # The state, held until it was looked at; then one picture, packed: a log's lines are short.
@@ -417,8 +418,8 @@ class Status(Machine):
 
     def test_3_posted(self) -> None:
         """What a device's interrupts come to: an IRTE in guest mode, entries of the GA Log, wake-ups."""
-        scripts = {"posted": (DEVICE + WATCH).format(state="posted")}
-        results = self.boot(f"{ZEN4},iommu", {"avic=1": ["posted"]}, scripts)
+        scripts = {state: (DEVICE + WATCH).format(state=state) for state in ("posted", "ga-log-overflow")}
+        results = self.boot(f"{ZEN4},iommu", {"avic=1": list(scripts)}, scripts)
         show(results["posted"])
         found = picture(results["posted"])
         self.assertEqual(results["posted"].status, "pass", results["posted"].log)
@@ -429,6 +430,12 @@ class Status(Machine):
         self.assertEqual((found["totals"]["ga_log_entries"], found["totals"]["ga_log_overflows"]), (POSTED, 0))
         self.assertGreaterEqual(second["wakeups"], POSTED)
         self.assertEqual(found["host"]["missing"], [])
+        # The log is full once for each CPU on which its thread may be kept from reading it.
+        show(results["ga-log-overflow"])
+        found = picture(results["ga-log-overflow"])
+        self.assertEqual(results["ga-log-overflow"].status, "pass", results["ga-log-overflow"].log)
+        self.assertIn(found["totals"]["ga_log_overflows"], (1, 2))
+        self.assertGreaterEqual(found["totals"]["ga_log_entries"], LOG_ENTRIES - 1)
 
     @unittest.skipUnless(os.environ.get("STACK"), "builds a kernel: STACK=1 does")
     def test_4_stack(self) -> None:

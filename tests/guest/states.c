@@ -19,6 +19,7 @@
 #define SVR_WRITES	30
 #define WAKEUPS		20
 #define POSTED		15
+#define LOG_ENTRIES	512	/* of the driver's GA Log */
 #define EDU_RAISE	(0x60 / 4)
 #define EDU_TAKEN	(0x64 / 4)
 #define MSR_SINT0	0x40000090
@@ -290,6 +291,32 @@ static void post(void)
 	}
 }
 
+/*
+ * The vCPU is blocked, and its TPR holds back the interrupts, so that each is logged.
+ * Nobody reads the log while its thread's CPU is kept busy; which one that is, isn't known.
+ */
+static void overflow(void)
+{
+	struct sched_param most = { .sched_priority = 99 }, none = { 0 };
+	int cpu, i;
+
+	write_reg(second, TPR, 0xf0);
+	halt(second);
+	for (cpu = 0; cpu < 2; cpu++) {
+		pin(cpu);
+		if (sched_setscheduler(0, SCHED_FIFO, &most))
+			err(1, "SCHED_FIFO");
+		for (i = 0; i < 2 * LOG_ENTRIES; i++) {
+			edu[EDU_RAISE] = 1;
+			edu[EDU_TAKEN] = 1;
+		}
+		if (sched_setscheduler(0, SCHED_OTHER, &none))
+			err(1, "SCHED_OTHER");
+		/* For the log's thread, and for the driver to start the log again. */
+		sleep(2);
+	}
+}
+
 static void inhibit_now(void)
 {
 	inhibit(true);
@@ -347,6 +374,7 @@ static const struct {
 	{ "two-vms", two_vms, inhibit_now },
 	{ "come-and-go", come_and_go },
 	{ "posted", posted, post },
+	{ "ga-log-overflow", posted, overflow },
 	{ "inhibited-while-watched", with_gate, inhibit_now },
 	{ "inhibited-again", blockirq, inhibit_again },
 	{ "counts", with_gate, count },
