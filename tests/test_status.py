@@ -103,6 +103,22 @@ class Built(unittest.TestCase):
         for name in ("usr/sbin/avic-status", "usr/share/man/man8/avic-status.8", "completions/avic-status"):
             self.assertRegex(listed, rf"root/root .*{name}\n")
 
+    def test_package_installs(self) -> None:
+        """Its dependencies can be had here; into a root of its own, where it runs, and leaves nothing when it goes."""
+        simulated = subprocess.run(["apt-get", "install", "--simulate", self.deb], capture_output=True, text=True)
+        self.assertEqual(simulated.returncode, 0, simulated.stderr)
+        self.assertIn("Inst avic-status", simulated.stdout)
+        root = Path(self.folder.name, "root")
+        (root / "var/lib/dpkg").mkdir(parents=True)
+        (root / "var/lib/dpkg/status").touch()
+        dpkg = ["dpkg", f"--root={root}", "--force-not-root", "--force-depends", f"--log={root}/log"]
+        path = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+        subprocess.run([*dpkg, "--install", self.deb], check=True, capture_output=True, env=path)
+        said = subprocess.check_output([root / "usr/sbin/avic-status", "--version"], text=True)
+        self.assertEqual(said, self.run_it("--version").stdout)
+        subprocess.run([*dpkg, "--purge", "avic-status"], check=True, capture_output=True, env=path)
+        self.assertEqual(list((root / "usr").rglob("*avic*")), [])
+
     def test_completion(self) -> None:
         script = f". {SOURCE}/avic-status.bash; _avic_status {self.program} --ve ''; echo ${{COMPREPLY[@]}}"
         said = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, text=True).stdout
