@@ -63,16 +63,17 @@ def image(built: Path, folder: Path, programs: Sequence[str]) -> Path:
 
 @contextmanager
 def boots(
-    kind: str, folder: Path, repo: Path, lanes: dict[str, list[Lane]], programs: Sequence[str], model: Sequence[str] = ()
-) -> Iterator[Boots]:
+    kind: str, folder: Path, repo: Path, lanes: dict[str, list[Lane]], programs: Sequence[str],
+    model: Sequence[str] = (), config: str = "emulator",
+) -> Iterator[Boots]:  # fmt: skip
     """Boot the levels, and put their logs, with what the caller adds, into a folder.
 
     kind: for names.  lanes: level -> what its machine runs.  programs: of tests/guest, all that the tests need.
-    model: of the CPU, a word that the emulator knows; a Zen 1 if there is none.
+    model: of the CPU, a word that the emulator knows; a Zen 1 if there is none.  config: of configs/, the kernels'.
     """
     with aside(CACHE / "run") as place, stopped_at_the_end() as runs:
         for level, planned in lanes.items():
-            built = Images(BASE, repo).image(level)
+            built = Images(BASE, repo).image(level, config)
             named = {test.command[0].removeprefix("./") for lane in planned for test in lane.tests}
             # A program that a test calls gets into the bundle by a test of its own only.
             planned[0].tests += [Test(name, SECONDS, [f"./{name}"]) for name in programs if name not in named]

@@ -33,6 +33,7 @@
 #include <linux/kvm.h>
 
 #include "create_vm.h"
+#include "stats.h"
 #include "xioctl.h"
 
 #define SECONDS		5	/* without an answer: it is lost */
@@ -294,38 +295,9 @@ static inline void pin(int cpu)
 		err(1, "pinning to CPU %d", cpu);
 }
 
-/* One of KVM's own counts of a vCPU; where it is gets looked up once. */
 static inline uint64_t stat_of(struct vcpu *vcpu, const char *name)
 {
-	static struct { const char *name; off_t where; } known[8];
-	struct kvm_stats_header header;
-	struct kvm_stats_desc *desc;
-	uint64_t value;
-	unsigned int i, slot;
-	size_t size;
-
-	for (slot = 0; known[slot].name && strcmp(known[slot].name, name); slot++)
-		;
-	if (!known[slot].name) {
-		if (pread(vcpu->stats, &header, sizeof(header), 0) != sizeof(header))
-			err(1, "reading KVM's statistics");
-		size = sizeof(*desc) + header.name_size;
-		desc = malloc(size);
-		for (i = 0; i < header.num_desc && !known[slot].name; i++) {
-			if (pread(vcpu->stats, desc, size,
-				  header.desc_offset + i * size) != (long)size)
-				err(1, "reading KVM's statistics");
-			if (!strcmp(desc->name, name)) {
-				known[slot].where = header.data_offset + desc->offset;
-				known[slot].name = name;
-			}
-		}
-		free(desc);
-		check(known[slot].name, "KVM has no statistic '%s'", name);
-	}
-	if (pread(vcpu->stats, &value, sizeof(value), known[slot].where) != sizeof(value))
-		err(1, "reading KVM's statistics");
-	return value;
+	return stat_in(vcpu->stats, name);
 }
 
 static inline void new_vm(bool full_irqchip)

@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * fuzz FIRST LAST STEPS [STEP...]: VMs to which anything may happen in any order.
+ *
+ * Each number from FIRST to LAST is the seed of a VM and of STEPS steps.  A step is one
+ * ioctl, or one KVM_RUN of a vCPU: see steps[].  The vCPUs run in turn, by one thread, so
+ * that the same seed does the same again.  Whatever was done,
+ *
+ *   - each interrupt arrives, once it may; none arrives that nobody sent;
+ *   - at the end, when all is taken back, AVIC is on again if it was on at the beginning.
+ *
+ * A seed that fails is run again with fewer steps, as long as it fails; what is left is
+ * printed as the line that runs just these: FIRST = LAST, and the numbers of the STEPs.
+ */
+#include "in_turn.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/wait.h>
+
+#include "stats.h"
+
+#define SECONDS		20	/* for one ioctl or so, on a busy machine as well */
+#define VCPUS		3
+#define MAX_STEPS	1000
+#define TRIES		150	/* to leave out steps */
+#define SHRUNK		3	/* so many seeds that fail; of the others only the number is told */
+#define TPR		0x080
+#define ID		0x020
+#define ISR		0x100
+#define MSR_APIC_BASE	0x1b
+#define APIC_ON		0x800
+#define MSR_SCONTROL	0x40000080
+#define MSR_SINT0	0x40000090
+#define SINT_MASKED	(1u << 16)
+#define SINT_AUTO_EOI	(1u << 17)
+#define APIC_SLOT	5
+
+/* What a vCPU gets; DATA has a count for each. */
+enum { EXTINT, LOW, MIDDLE, HIGH, NON_MASKABLE, KINDS };
+static const int vectors[KINDS] = { 0x40, 0x50, 0x61, 0x72, 2 };
+
+/* As in_turn.h's, with writes that exit unless AVIC takes them: movl $0, %fs:TPR. */
+#define WRITE_TPR	0x64, 0x66, 0xc7, 0x06, TPR, 0x00, 0x00, 0x00, 0x00, 0x00
+#define TPR_WRITES	4
+static const unsigned char code[] = {
+	0xe6, PORT_OPEN,
+	0x90, 0x90, 0x90,
+	WRITE_TPR, WRITE_TPR, WRITE_TPR, WRITE_TPR,
+	0xfa,			/* cli */
+	0xe6, PORT_CLOSED,
+	0xe6, PORT_WAITING,
+	0xfb,			/* sti */
+	0x90, 0x90, 0x90,
+	0xeb, 256 - 2 - 41 - 13,	/* jmp to the beginning */
+};
+
+struct state {
+	struct vcpu vcpu;
+	int stats;
+	unsigned char taken[KINDS];	/* of the counts in DATA, what was seen */
+	int due[KINDS];			/* sent, and not arrived */
+	bool may[KINDS];		/* may arrive, or not */
+	bool parked, blocked, off, renamed, auto_eoi;
+};
+
+struct step {
+	unsigned char what, vcpu, a;
+};
+
+static struct state states[VCPUS];
+static bool full, has_pit, slot_there, synic[VCPUS];
+
+static void expect(struct state *state, int kind)
+{
+	/* Of two alike the second one is lost if the first one is not taken yet. */
+	if (state->due[kind])
+		state->may[kind] = true;
+	state->due[kind] = 1;
+}
+
+static void run(struct state *state)
+{
+	struct kvm_run *run = state->vcpu.run;
+	unsigned char *counts = memory + DATA(state - states);
+	int kind;
+
+	if (state->parked)
+		return;
+	alarm(SECONDS);
+	run->exit_reason = KVM_EXIT_INTR;
+	if (ioctl(state->vcpu.fd, KVM_RUN, 0) && errno != EINTR)
+		err(1, "KVM_RUN");
+	switch (run->exit_reason) {
+	case KVM_EXIT_INTR:	/* a kick leaves it as it is */
+	case KVM_EXIT_IO:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+	case KVM_EXIT_MMIO:	/* with the APIC off, to its page */
+		break;
+	default:
+		errx(1, "vCPU %d: exit %u", (int)(state - states), run->exit_reason);
+	}
+	for (kind = 0; kind < KINDS; kind++) {
+		while (state->taken[kind] != counts[kind]) {
+			state->taken[kind]++;
+			if (state->due[kind])
+				state->due[kind]--;
+			else if (state->may[kind])
+				state->may[kind] = false;
+			else
+				errx(1, "vCPU %d: an interrupt of kind %d came that nobody sent", (int)(state - states), kind);
+		}
+	}
+}
+
+/* The steps.  a is any number. */
+
+static void step_run(struct state *state, int a)
+{
+	run(state);
+}
+
+static void step_extint(struct state *state, int a)
+{
+	struct kvm_interrupt interrupt = { .irq = vectors[EXTINT] };
+
+	/* One may be waiting; the full irqchip has ExtINTs of its own only. */
+	if (!ioctl(state->vcpu.fd, KVM_INTERRUPT, &interrupt))
+		state->due[EXTINT]++;
+}
+
+static void sent(struct state *state, int kind)
+{
+	if (state->off || state->renamed)
+		state->may[kind] = true;
+	else
+		expect(state, kind);
+}
+
+static void step_msi(struct state *state, int a)
+{
+	int kind = LOW + a % 3;
+	struct kvm_msi msi = { .address_lo = APIC_PAGE | (state - states) << 12, .data = vectors[kind] };
+
+	ioctl(vm, KVM_SIGNAL_MSI, &msi);
+	sent(state, kind);
+}
+
+/* irqfd i goes to vCPU i, with one of the vectors. */
+static unsigned char routed[VCPUS];
+
+static struct kvm_irq_routing_entry route(int id)
+{
+	return msi_to(id, vectors[LOW + routed[id]]);
+}
+
+static void step_route(struct state *state, int a)
+{
+	struct {
+		struct kvm_irq_routing routing;
+		struct kvm_irq_routing_entry entries[VCPUS];
+	} table = { { .nr = VCPUS } };
+	int i;
+
+	routed[state - states] = a % 3;
+	for (i = 0; i < VCPUS; i++)
+		table.entries[i] = route(i);
+	xioctl(vm, KVM_SET_GSI_ROUTING, &table);
+}
+
+static void step_irqfd(struct state *state, int a)
+{
+	signal_irqfd(state - states);
+	/* The kernel's worker may have to do it. */
+	usleep(1000);
+	sent(state, LOW + routed[state - states]);
+}
+
+static void step_nmi(struct state *state, int a)
+{
+	xioctl(state->vcpu.fd, KVM_NMI, 0);
+	expect(state, NON_MASKABLE);
+}
+
+/* Inhibits AVIC of the VM, and holds interrupts back. */
+static void block(struct state *state, bool on)
+{
+	struct kvm_guest_debug debug = { .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ : 0 };
+
+	if (!ioctl(state->vcpu.fd, KVM_SET_GUEST_DEBUG, &debug))
+		state->blocked = on;
+}
+
+static void step_block(struct state *state, int a)
+{
+	block(state, !state->blocked);
+}
+
+static void step_ask_for_window(struct state *state, int a)
+{
+	state->vcpu.run->request_interrupt_window ^= 1;
+}
+
+static void step_kick(struct state *state, int a)
+{
+	state->vcpu.run->immediate_exit = 1;
+	run(state);
+	state->vcpu.run->immediate_exit = 0;
+}
+
+static void park(struct state *state, bool on)
+{
+	struct kvm_mp_state mp = { on ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE };
+
+	if (!ioctl(state->vcpu.fd, KVM_SET_MP_STATE, &mp))
+		state->parked = on;
+}
+
+static void step_park(struct state *state, int a)
+{
+	park(state, !state->parked);
+}
+
+static int set_msr(struct state *state, uint32_t index, uint64_t value)
+{
+	struct { struct kvm_msrs msrs; struct kvm_msr_entry entry; } one = { { .nmsrs = 1 }, { .index = index, .data = value } };
+
+	return ioctl(state->vcpu.fd, KVM_SET_MSRS, &one) == 1 ? 0 : -1;
+}
+
+static void turn_apic(struct state *state, bool off)
+{
+	int kind;
+
+	if (set_msr(state, MSR_APIC_BASE, APIC_PAGE | (off ? 0 : APIC_ON) | (state == states) << 8))
+		return;
+	state->off = off;
+	for (kind = LOW; kind <= HIGH; kind++) {
+		state->may[kind] |= state->due[kind];
+		state->due[kind] = 0;
+	}
+}
+
+/* An EOI does not reach an APIC that is off, and KVM does not forget what is in service. */
+static bool in_service(struct state *state)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t bits, at;
+
+	xioctl(state->vcpu.fd, KVM_GET_LAPIC, &lapic);
+	for (at = ISR; at < ISR + 0x80; at += 0x10) {
+		memcpy(&bits, &lapic.regs[at], sizeof(bits));
+		if (bits)
+			return true;
+	}
+	return false;
+}
+
+static void step_apic(struct state *state, int a)
+{
+	if (state->off || !in_service(state))
+		turn_apic(state, !state->off);
+}
+
+/* Another ID in the APIC's page. */
+static void rename_apic(struct state *state, bool other)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t id = (state - states + 8 * other) << 24;
+
+	xioctl(state->vcpu.fd, KVM_GET_LAPIC, &lapic);
+	memcpy(&lapic.regs[ID], &id, sizeof(id));
+	if (!ioctl(state->vcpu.fd, KVM_SET_LAPIC, &lapic))
+		state->renamed = other;
+}
+
+static void step_rename(struct state *state, int a)
+{
+	if (!state->off)
+		rename_apic(state, !state->renamed);
+}
+
+static void step_auto_eoi(struct state *state, int a)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC };
+
+	if (!synic[state - states] && ioctl(state->vcpu.fd, KVM_ENABLE_CAP, &cap))
+		return;
+	synic[state - states] = true;
+	state->auto_eoi ^= true;
+	set_msr(state, MSR_SINT0, state->auto_eoi ? SINT_AUTO_EOI | 0x80 : SINT_MASKED | 0x80);
+}
+
+/* What a migration does: all that was read is written again, and nothing has changed. */
+static void step_same_again(struct state *state, int a)
+{
+	static union { struct kvm_nested_state state; char room[0x4000]; } nested;
+	struct kvm_vcpu_events events;
+	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp;
+	struct kvm_sregs sregs;
+	int fd = state->vcpu.fd;
+
+	switch (a % 5) {
+	case 0:
+		xioctl(fd, KVM_GET_LAPIC, &lapic);
+		xioctl(fd, KVM_SET_LAPIC, &lapic);
+		break;
+	case 1:
+		xioctl(fd, KVM_GET_VCPU_EVENTS, &events);
+		xioctl(fd, KVM_SET_VCPU_EVENTS, &events);
+		break;
+	case 2:
+		xioctl(fd, KVM_GET_SREGS, &sregs);
+		xioctl(fd, KVM_SET_SREGS, &sregs);
+		break;
+	case 3:
+		xioctl(fd, KVM_GET_MP_STATE, &mp);
+		xioctl(fd, KVM_SET_MP_STATE, &mp);
+		break;
+	default:
+		nested.state.size = sizeof(nested);
+		if (!ioctl(fd, KVM_GET_NESTED_STATE, &nested))
+			ioctl(fd, KVM_SET_NESTED_STATE, &nested);
+	}
+}
+
+/* An ID that is taken, or that there can't be. */
+static void step_wrong_vcpu(struct state *state, int a)
+{
+	if (ioctl(vm, KVM_CREATE_VCPU, a & 1 ? (long)(state - states) : 1 << 20) >= 0)
+		errx(1, "a vCPU of a wrong ID was created");
+}
+
+static void step_pit(struct state *state, int a)
+{
+	struct kvm_reinject_control control = { .pit_reinject = a & 1 };
+	struct kvm_pit_config config = { 0 };
+
+	if (!full)
+		return;
+	if (!has_pit && !ioctl(vm, KVM_CREATE_PIT2, &config))
+		has_pit = true;
+	else if (has_pit)
+		xioctl(vm, KVM_REINJECT_CONTROL, &control);
+}
+
+/* Where KVM's own memory for AVIC is. */
+static void put_slot(bool there)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = APIC_SLOT, .guest_phys_addr = APIC_PAGE, .memory_size = there ? 0x1000 : 0,
+		.userspace_addr = (unsigned long)memory,
+	};
+
+	if (!ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot))
+		slot_there = there;
+}
+
+static void step_slot(struct state *state, int a)
+{
+	put_slot(!slot_there);
+}
+
+/* The more often a step is here, the more often it is done. */
+static const struct {
+	const char *name;
+	void (*does)(struct state *state, int a);
+} steps[] = {
+	{ "run", step_run }, { "run", step_run }, { "run", step_run }, { "run", step_run },
+	{ "run", step_run }, { "run", step_run }, { "run", step_run }, { "run", step_run },
+	{ "extint", step_extint }, { "extint", step_extint }, { "extint", step_extint },
+	{ "msi", step_msi }, { "msi", step_msi },
+	{ "irqfd", step_irqfd }, { "irqfd", step_irqfd },
+	{ "route", step_route },
+	{ "nmi", step_nmi },
+	{ "block", step_block },
+	{ "ask-for-window", step_ask_for_window },
+	{ "kick", step_kick },
+	{ "park", step_park },
+	{ "apic", step_apic },
+	{ "rename", step_rename },
+	{ "auto-eoi", step_auto_eoi },
+	{ "same-again", step_same_again }, { "same-again", step_same_again }, { "same-again", step_same_again },
+	{ "wrong-vcpu", step_wrong_vcpu },
+	{ "pit", step_pit },
+	{ "slot", step_slot },
+};
+#define NR_STEPS	(sizeof(steps) / sizeof(*steps))
+
+static int draw(uint32_t *random, int below)
+{
+	*random = *random * 1664525 + 1013904223;
+	return (*random >> 16) % below;
+}
+
+static struct step draw_step(uint32_t *random)
+{
+	struct step step;
+
+	step.what = draw(random, NR_STEPS);
+	step.vcpu = draw(random, VCPUS);
+	step.a = draw(random, 256);
+	return step;
+}
+
+/* Exits of a vCPU's turn around its loop, which has three of its own. */
+static int exits_of_a_loop(struct state *state)
+{
+	uint64_t exits;
+	int i;
+
+	for (i = 0; i < 8 && !(state->vcpu.run->exit_reason == KVM_EXIT_IO && state->vcpu.run->io.port == PORT_OPEN); i++)
+		run(state);
+	exits = stat_in(state->stats, "exits") - stat_in(state->stats, "irq_exits");
+	for (i = 0; i < 3; i++)
+		run(state);
+	return stat_in(state->stats, "exits") - stat_in(state->stats, "irq_exits") - exits;
+}
+
+static bool avic_is_on(struct state *state)
+{
+	int tries;
+
+	/* The host may stop it in between. */
+	for (tries = 0; tries < 5; tries++)
+		if (exits_of_a_loop(state) < 3 + TPR_WRITES)
+			return true;
+	return false;
+}
+
+static void handler(int kind)
+{
+	unsigned char text[32] = { 0xfe, 0x06, kind, 0x00, 0xe6, PORT_TAKEN }; /* incb kind; out %al, $PORT_TAKEN */
+	static const unsigned char eoi[] = { 0x64, 0x66, 0xc7, 0x06, 0xb0, 0x00, 0x00, 0x00, 0x00, 0x00 };
+	unsigned short entry[] = { HANDLERS + kind * sizeof(text), 0 };
+	int used = 6;
+
+	if (kind >= LOW && kind <= HIGH) {
+		memcpy(text + used, eoi, sizeof(eoi));
+		used += sizeof(eoi);
+	}
+	text[used] = 0xcf;	/* iret */
+	memcpy(memory + entry[0], text, sizeof(text));
+	memcpy(memory + 4 * vectors[kind], entry, sizeof(entry));
+}
+
+static void make_vm(uint32_t *random)
+{
+	int i;
+
+	full = !draw(random, 4);
+	new_vm(full);
+	memcpy(memory + CODE, code, sizeof(code));
+	for (i = 0; i < KINDS; i++)
+		handler(i);
+	for (i = 0; i < VCPUS; i++) {
+		states[i].vcpu = add_vcpu(i);
+		states[i].stats = xioctl(states[i].vcpu.fd, KVM_GET_STATS_FD, 0);
+	}
+	connect_irqfds(VCPUS, route);
+}
+
+/* Take back all that was done, and see that nothing is missing. */
+static void settle(bool avic)
+{
+	struct kvm_reinject_control control = { .pit_reinject = 0 };
+	int i, kind, round;
+
+	if (slot_there)
+		put_slot(false);
+	if (has_pit)
+		xioctl(vm, KVM_REINJECT_CONTROL, &control);
+	for (i = 0; i < VCPUS; i++) {
+		struct state *state = &states[i];
+
+		state->vcpu.run->request_interrupt_window = 0;
+		if (state->auto_eoi)
+			step_auto_eoi(state, 0);
+		if (state->off)
+			turn_apic(state, false);
+		if (state->renamed)
+			rename_apic(state, false);
+		if (state->blocked)
+			block(state, false);
+		if (state->parked)
+			park(state, false);
+	}
+	for (round = 0; round < 40; round++)
+		for (i = 0; i < VCPUS; i++)
+			run(&states[i]);
+	for (i = 0; i < VCPUS; i++)
+		for (kind = 0; kind < KINDS; kind++)
+			if (states[i].due[kind])
+				errx(1, "vCPU %d: an interrupt of kind %d is lost", i, kind);
+	for (i = 0; avic && i < VCPUS; i++)
+		if (!avic_is_on(&states[i]))
+			errx(1, "vCPU %d: AVIC stays off at the end", i);
+}
+
+/* One VM, with those of the steps that are kept. */
+static void live(uint32_t seed, int count, const bool *kept)
+{
+	uint32_t random = seed * 2654435761u + 1;
+	bool avic;
+	int i;
+
+	make_vm(&random);
+	avic = avic_is_on(&states[0]);
+	for (i = 0; i < count; i++) {
+		struct step step = draw_step(&random);
+
+		alarm(SECONDS);
+		if (kept[i])
+			steps[step.what].does(&states[step.vcpu], step.a);
+	}
+	settle(avic);
+	exit(avic ? 0 : 3);
+}
+
+/* Exit status of a VM in a process of its own, or -SIGNAL; what it says of a failure is dropped if quiet. */
+static int try(uint32_t seed, int count, const bool *kept, bool quiet)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		dup2(quiet ? open("/dev/null", O_WRONLY) : 1, 2);
+		live(seed, count, kept);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		err(1, "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static bool failed(int status)
+{
+	return status && status != 3;
+}
+
+/* Leave out what is not needed for it to fail: half of it, a quarter of it, and so on. */
+static void shrink(uint32_t seed, int count, bool *kept)
+{
+	bool less[MAX_STEPS];
+	int size, from, tries = 0;
+
+	for (size = count / 2; size; size /= 2) {
+		for (from = 0; from < count && tries < TRIES; from += size) {
+			memcpy(less, kept, sizeof(less));
+			memset(less + from, 0, from + size < count ? size : count - from);
+			if (!memcmp(less, kept, sizeof(less)))
+				continue;
+			tries++;
+			if (failed(try(seed, count, less, true)))
+				memcpy(kept, less, sizeof(less));
+		}
+	}
+}
+
+static void tell(uint32_t seed, int count, const bool *kept)
+{
+	uint32_t random = seed * 2654435761u + 1;
+	int i;
+
+	draw(&random, 4);
+	printf("fuzz %u %u %d", seed, seed, count);
+	for (i = 0; i < count; i++)
+		if (kept[i])
+			printf(" %d", i);
+	printf("\n ");
+	for (i = 0; i < count; i++) {
+		struct step step = draw_step(&random);
+
+		if (kept[i])
+			printf(" %s(%d)", steps[step.what].name, step.vcpu);
+	}
+	printf("\n");
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t first = argc > 3 ? atoi(argv[1]) : 0, last = argc > 3 ? atoi(argv[2]) : 0, seed;
+	int count = argc > 3 ? atoi(argv[3]) : 0, failures = 0, with_avic = 0, i, status;
+	bool kept[MAX_STEPS];
+
+	if (argc < 4 || first < 1 || last < first || count < 1 || count > MAX_STEPS)
+		errx(2, "usage: fuzz FIRST LAST STEPS [STEP...]; at most %d steps", MAX_STEPS);
+	for (seed = first; seed <= last; seed++) {
+		memset(kept, argc == 4, sizeof(kept));
+		for (i = 4; i < argc; i++)
+			if (atoi(argv[i]) >= 0 && atoi(argv[i]) < count)
+				kept[atoi(argv[i])] = true;
+		status = try(seed, count, kept, false);
+		with_avic += !status;
+		if (!failed(status))
+			continue;
+		failures++;
+		if (status < 0)
+			printf("fuzz: ended by signal %d\n", -status);
+		if (argc == 4 && failures > SHRUNK) {
+			printf("fuzz %u %u %d\n", seed, seed, count);
+			continue;
+		}
+		if (argc == 4)
+			shrink(seed, count, kept);
+		tell(seed, count, kept);
+	}
+	printf("%u VMs, %d steps each: %d with AVIC, %d failed\n", last - first + 1, count, with_avic + failures, failures);
+	return failures ? 1 : 0;
+}
