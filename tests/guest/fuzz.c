@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/wait.h>
 
+#include "set_cpuid.h"
 #include "stats.h"
 
 #define SECONDS		20	/* for one ioctl or so, on a busy machine as well */
@@ -26,10 +27,12 @@
 #define TRIES		150	/* to leave out steps */
 #define SHRUNK		3	/* so many seeds that fail; of the others only the number is told */
 #define TPR		0x080
+#define EOI		0x0b0
 #define ID		0x020
 #define ISR		0x100
 #define MSR_APIC_BASE	0x1b
 #define APIC_ON		0x800
+#define X2APIC_ON	0xc00
 #define MSR_SCONTROL	0x40000080
 #define MSR_SINT0	0x40000090
 #define SINT_MASKED	(1u << 16)
@@ -40,20 +43,28 @@
 enum { EXTINT, LOW, MIDDLE, HIGH, NON_MASKABLE, KINDS };
 static const int vectors[KINDS] = { 0x40, 0x50, 0x61, 0x72, 2 };
 
-/* As in_turn.h's, with writes that exit unless AVIC takes them: movl $0, %fs:TPR. */
-#define WRITE_TPR	0x64, 0x66, 0xc7, 0x06, TPR, 0x00, 0x00, 0x00, 0x00, 0x00
+/* Write 0 to a register of the APIC, by its page, which fs has, or by its MSR. */
+#define WRITE_PAGE(reg)	0x64, 0x66, 0xc7, 0x06, (reg), 0x00, 0x00, 0x00, 0x00, 0x00
+#define WRITE_MSR(reg)	0x66, 0xb9, (reg) >> 4, 0x08, 0x00, 0x00,	/* movl $0x800 + (reg >> 4), %ecx */	\
+			0x66, 0x31, 0xc0, 0x66, 0x31, 0xd2,		/* xorl %eax, %eax; xorl %edx, %edx */	\
+			0x0f, 0x30					/* wrmsr */
+
+/* As in_turn.h's, with writes that exit unless AVIC takes them. */
+#define LOOP(write, length)					\
+{								\
+	0xe6, PORT_OPEN, 0x90, 0x90, 0x90,			\
+	write(TPR), write(TPR), write(TPR), write(TPR),		\
+	0xfa,				/* cli */		\
+	0xe6, PORT_CLOSED, 0xe6, PORT_WAITING,			\
+	0xfb, 0x90, 0x90, 0x90,		/* sti */		\
+	0xeb, 256 - (5 + TPR_WRITES * (length) + 11),	/* jmp to the beginning */	\
+}
 #define TPR_WRITES	4
-static const unsigned char code[] = {
-	0xe6, PORT_OPEN,
-	0x90, 0x90, 0x90,
-	WRITE_TPR, WRITE_TPR, WRITE_TPR, WRITE_TPR,
-	0xfa,			/* cli */
-	0xe6, PORT_CLOSED,
-	0xe6, PORT_WAITING,
-	0xfb,			/* sti */
-	0x90, 0x90, 0x90,
-	0xeb, 256 - 2 - 41 - 13,	/* jmp to the beginning */
-};
+static const unsigned char loop_of_page[] = LOOP(WRITE_PAGE, 10), loop_of_msr[] = LOOP(WRITE_MSR, 14);
+
+/* The end of a handler, which interrupts such writes as well. */
+static const unsigned char eoi_of_page[] = { WRITE_PAGE(EOI) };
+static const unsigned char eoi_of_msr[] = { 0x66, 0x60, WRITE_MSR(EOI), 0x66, 0x61 };	/* pushal, popal */
 
 struct state {
 	struct vcpu vcpu;
@@ -69,7 +80,7 @@ struct step {
 };
 
 static struct state states[VCPUS];
-static bool full, has_pit, slot_there, synic[VCPUS];
+static bool full, x2apic, has_pit, slot_there, synic[VCPUS];
 
 static void expect(struct state *state, int kind)
 {
@@ -85,7 +96,8 @@ static void run(struct state *state)
 	unsigned char *counts = memory + DATA(state - states);
 	int kind;
 
-	if (state->parked)
+	/* An MSR of an APIC that is off is none. */
+	if (state->parked || (x2apic && state->off))
 		return;
 	alarm(SECONDS);
 	run->exit_reason = KVM_EXIT_INTR;
@@ -228,11 +240,16 @@ static int set_msr(struct state *state, uint32_t index, uint64_t value)
 	return ioctl(state->vcpu.fd, KVM_SET_MSRS, &one) == 1 ? 0 : -1;
 }
 
+static int set_base(struct state *state, uint64_t mode)
+{
+	return set_msr(state, MSR_APIC_BASE, APIC_PAGE | mode | (state == states) << 8);
+}
+
 static void turn_apic(struct state *state, bool off)
 {
 	int kind;
 
-	if (set_msr(state, MSR_APIC_BASE, APIC_PAGE | (off ? 0 : APIC_ON) | (state == states) << 8))
+	if (set_base(state, off ? 0 : APIC_ON) || (!off && x2apic && set_base(state, X2APIC_ON)))
 		return;
 	state->off = off;
 	for (kind = LOW; kind <= HIGH; kind++) {
@@ -276,7 +293,7 @@ static void rename_apic(struct state *state, bool other)
 
 static void step_rename(struct state *state, int a)
 {
-	if (!state->off)
+	if (!state->off && !x2apic)
 		rename_apic(state, !state->renamed);
 }
 
@@ -432,13 +449,13 @@ static bool avic_is_on(struct state *state)
 static void handler(int kind)
 {
 	unsigned char text[32] = { 0xfe, 0x06, kind, 0x00, 0xe6, PORT_TAKEN }; /* incb kind; out %al, $PORT_TAKEN */
-	static const unsigned char eoi[] = { 0x64, 0x66, 0xc7, 0x06, 0xb0, 0x00, 0x00, 0x00, 0x00, 0x00 };
 	unsigned short entry[] = { HANDLERS + kind * sizeof(text), 0 };
-	int used = 6;
+	const unsigned char *eoi = x2apic ? eoi_of_msr : eoi_of_page;
+	int length = x2apic ? sizeof(eoi_of_msr) : sizeof(eoi_of_page), used = 6;
 
 	if (kind >= LOW && kind <= HIGH) {
-		memcpy(text + used, eoi, sizeof(eoi));
-		used += sizeof(eoi);
+		memcpy(text + used, eoi, length);
+		used += length;
 	}
 	text[used] = 0xcf;	/* iret */
 	memcpy(memory + entry[0], text, sizeof(text));
@@ -450,13 +467,22 @@ static void make_vm(uint32_t *random)
 	int i;
 
 	full = !draw(random, 4);
+	x2apic = !draw(random, 2);
 	new_vm(full);
-	memcpy(memory + CODE, code, sizeof(code));
+	if (x2apic)
+		memcpy(memory + CODE, loop_of_msr, sizeof(loop_of_msr));
+	else
+		memcpy(memory + CODE, loop_of_page, sizeof(loop_of_page));
 	for (i = 0; i < KINDS; i++)
 		handler(i);
 	for (i = 0; i < VCPUS; i++) {
 		states[i].vcpu = add_vcpu(i);
 		states[i].stats = xioctl(states[i].vcpu.fd, KVM_GET_STATS_FD, 0);
+		if (!x2apic)
+			continue;
+		set_cpuid(kvm, states[i].vcpu.fd);
+		if (set_base(&states[i], X2APIC_ON))
+			errx(1, "no x2APIC");
 	}
 	connect_irqfds(VCPUS, route);
 }
@@ -567,6 +593,7 @@ static void tell(uint32_t seed, int count, const bool *kept)
 	int i;
 
 	draw(&random, 4);
+	draw(&random, 2);
 	printf("fuzz %u %u %d", seed, seed, count);
 	for (i = 0; i < count; i++)
 		if (kept[i])

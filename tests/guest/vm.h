@@ -32,6 +32,7 @@
 #include <sys/mman.h>
 #include <linux/kvm.h>
 
+#include "set_cpuid.h"
 #include "create_vm.h"
 #include "stats.h"
 #include "xioctl.h"
@@ -327,7 +328,6 @@ static inline void new_vm(bool full_irqchip)
 
 static inline void add_vcpu(int index, int id)
 {
-	static struct { struct kvm_cpuid2 cpuid; struct kvm_cpuid_entry2 entries[256]; } all;
 	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
 	struct kvm_regs regs = { .rip = CODE, .rsp = 0x1000, .rflags = 2 };
 	struct vcpu *vcpu = &vcpus[index];
@@ -343,9 +343,7 @@ static inline void add_vcpu(int index, int id)
 		err(1, "mmap of kvm_run");
 	vcpu->stats = xioctl(vcpu->fd, KVM_GET_STATS_FD, 0);
 
-	all.cpuid.nent = 256;
-	xioctl(kvm, KVM_GET_SUPPORTED_CPUID, &all);
-	xioctl(vcpu->fd, KVM_SET_CPUID2, &all);
+	set_cpuid(kvm, vcpu->fd);
 
 	xioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
 	sregs.cs.base = sregs.cs.selector = 0;
