@@ -11,7 +11,7 @@ from project import TOP
 # Formats that have no place for a comment, or belong to somebody else.
 NO_SPDX = re.compile(
     r"(\.patch|LICENSE|COVER_LETTER\.txt|patches/[^/]+/cover(?:\.[a-z0-9-]+)?|MAINTAINERS\.snippet"
-    r"|releases/.*|tests/captured/.*|tests/npm/.*\.json)$"
+    r"|ci/emulator/reports/.*\.txt|releases/.*|tests/captured/.*|tests/npm/.*\.json)$"
 )
 
 

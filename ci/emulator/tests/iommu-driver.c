@@ -16,7 +16,7 @@
 #define PCI_CAPS 0x34
 #define CAP_MSI 5
 
-u64 devtab[256][4] PAGE_ALIGNED;
+u64 devtab[512][4] PAGE_ALIGNED;
 struct irte irt[256] PAGE_ALIGNED;
 volatile u64 galog[2 * GALOG_ENTRIES] PAGE_ALIGNED;
 volatile u64 galog_tail;
@@ -59,7 +59,7 @@ void pci_write(u16 id, unsigned reg, u32 val)
 
 static u16 find_device(u32 what)
 {
-	for (u16 id = 0; id < 256; id += 8)
+	for (u16 id = 0; id < 512; id += 8)
 		if (pci_read(id, 0) == what)
 			return id;
 	note("no device %llx", (unsigned long long)what);
@@ -191,12 +191,17 @@ void set_dte(u16 id, u64 quad2)
 	command(CMD_INVALIDATE_DEVTAB, id, 0);
 }
 
+void find_edu(void)
+{
+	edu_id = find_device(EDU);
+	edu_bar = pci_read(edu_id, PCI_BAR0) & ~0xfULL;
+}
+
 void iommu_setup(void)
 {
 	if (!edu_id) {
-		edu_id = find_device(EDU);
+		find_edu();
 		iommu_id = find_device(AMD_IOMMU);
-		edu_bar = pci_read(edu_id, PCI_BAR0) & ~0xfULL;
 	}
 	pci_write(edu_id, PCI_COMMAND, PCI_MEMORY | PCI_MASTER);
 	pci_write(iommu_id, PCI_COMMAND, PCI_MEMORY | PCI_MASTER);

@@ -99,7 +99,7 @@ struct irte {
 #define EVENT_LEN 8		/* 256 entries */
 #define EVENT_SIZE ((1U << EVENT_LEN) * 16)
 
-extern u64 devtab[256][4];
+extern u64 devtab[512][4];
 extern struct irte irt[256];
 extern volatile u64 galog[2 * GALOG_ENTRIES];
 extern volatile u64 galog_tail;
@@ -120,6 +120,9 @@ static inline void iommu_write(unsigned reg, u64 val)
 /* Change bits of the control register */
 void control(u64 clear, u64 set);
 static inline u64 status(void) { return iommu_read(MMIO_STATUS); }
+
+/* Only this is needed without an IOMMU */
+void find_edu(void);
 
 /* Reset tables and logs, enable the IOMMU; edu's DTE leads to irt[] */
 void iommu_setup(void);
