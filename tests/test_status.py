@@ -105,7 +105,7 @@ class Built(unittest.TestCase):
 
     def test_package_installs(self) -> None:
         """Its dependencies can be had here; into a root of its own, where it runs, and leaves nothing when it goes."""
-        simulated = subprocess.run(["apt-get", "install", "--simulate", self.deb], capture_output=True, text=True)
+        simulated = subprocess.run(["apt-get", "install", "--simulate", "--reinstall", self.deb], capture_output=True, text=True)
         self.assertEqual(simulated.returncode, 0, simulated.stderr)
         self.assertIn("Inst avic-status", simulated.stdout)
         root = Path(self.folder.name, "root")

@@ -217,6 +217,16 @@ class Verb(unittest.TestCase):
             self.assertRegex(said, rf"{verdict} +avic=1,x2avic one: pass -> fail: .*; again: base pass pass pass, stack {again}")
             suite = Suite.read(next((cache / "report").iterdir()))
             self.assertEqual([r.name for r in suite.stack.results], ["one", "two"])
+            # One that only one level had says nothing; nor does a later try undo a hang.
+            if not word:
+                self.assertIn("worse    avic=1,x2avic one: pass -> fail", self.take(packed(self.without(files, "base.2")), 1)[0])
+                hung = files | {f"stack.3.{kind}": files[f"stack.2.{kind}"] for kind in ("ktap", "plan")}
+                text = log({"one@1": "ok N one@1 # 1s"}, end=False) + "    # start one@2\n\nBail out! hang: nothing came\n"
+                hung["stack.2.ktap"] = text.encode(errors="surrogateescape")
+                self.assertIn("worse    avic=1,x2avic one: pass -> fail", self.take(packed(hung), 1)[0])
+
+    def without(self, files: dict[str, bytes], name: str) -> dict[str, bytes]:
+        return {each: data for each, data in files.items() if not each.startswith(f"{name}.")}
 
     def test_one_level_is_no_verdict(self) -> None:
         said, _ = self.take(packed(report_files(stack=log(GOOD))), 1)

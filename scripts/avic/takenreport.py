@@ -9,6 +9,7 @@ import io
 import re
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from avic import costs, ktap
 from avic.base import Base
 from avic.ktap import Result
 from avic.paths import TOP
-from avic.plan import Plan, listed, listed_with_device
+from avic.plan import AGAIN, Plan, listed, listed_with_device
 from avic.raw import printable
 from avic.results import Column, Suite
 from avic.tables import entries
@@ -91,7 +92,8 @@ def proofs() -> tuple[dict[str, str], dict[str, str]]:
 
 def wants(test: str) -> str:
     """What a pass of a test has to show, by ci/run/selftests and ci/run/device-tests: see ktap.prove()."""
-    program = Path(test.split(",")[0].partition("@")[0]).name
+    test = test.partition("@")[0]  # of a second look
+    program = Path(test.split(",")[0]).name
     suite, device = proofs()
     return device.get(test) or suite.get(program) or suite["default"]
 
@@ -119,12 +121,34 @@ class Report:
     def model(self) -> str:
         return self.machine.get("model name", "unknown processor")
 
-    def results(self, level: str, again: bool = False) -> list[Result]:
-        """A level's results, or those of its second look: of each test that of the last try that has one."""
+    def second_look(self) -> dict[str, list[Result]]:
+        """All results of both levels' second looks, of tests that both looked at as often as they should."""
+        found = {
+            level: [
+                result
+                for each in self.tries.get(level, [])
+                for result in each.results
+                if any("@" in test.name for test in each.plan.tests) and result.status != "not-run"
+            ]
+            for level in LEVELS
+        }
+        counts = {level: Counter((r.lane, r.name.partition("@")[0]) for r in results) for level, results in found.items()}
+        return {
+            level: [
+                r
+                for r in results
+                if r.name.startswith("(") or min(of[r.lane, r.name.partition("@")[0]] for of in counts.values()) >= AGAIN
+            ]
+            for level, results in found.items()
+        }
+
+    def results(self, level: str) -> list[Result]:
+        """A level's results: of each test that of the last try that has one."""
         found: dict[tuple[str, str], Result] = {}
         for each in self.tries.get(level, []):
-            second = any("@" in test.name for test in each.plan.tests)
-            for result in each.results if second == again else []:
+            if any("@" in test.name for test in each.plan.tests):
+                continue
+            for result in each.results:
                 if result.status != "not-run" or (result.lane, result.name) not in found:
                     found[result.lane, result.name] = result
         return list(found.values())
@@ -268,12 +292,11 @@ def comparable(old: dict[str, int], new: dict[str, int]) -> set[str]:
     return found
 
 
-def column(level: str, report: Report, reasons: dict[int, str], again: bool = False) -> Column:
-    """A level's results, or those of its second look, as scripts/avic/results.py keeps them.
+def column(level: str, report: Report, results: list[Result], reasons: dict[int, str]) -> Column:
+    """A level's results as scripts/avic/results.py keeps them.
 
     reasons: of costs.inhibits(); {} leaves the numbers.
     """
-    results = report.results(level, again)
     for result in results:
         result.counts = costs.named(result.counts, reasons)
-    return Column(level, results, [] if again else [f"stick{each.number}" for each in report.tries.get(level, [])])
+    return Column(level, results, [f"stick{each.number}" for each in report.tries.get(level, [])])

@@ -17,15 +17,20 @@
 #include <errno.h>
 #include <stdint.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "set_cpuid.h"
 #include "stats.h"
 
 #define SECONDS		20	/* for one ioctl or so, on a busy machine as well */
+#define SHRINK_SECONDS	4	/* the same for a try to leave out steps, which may only hang */
+#define SHRINK_END	150	/* seconds, for all of these */
+#define RUNS		40	/* of a vCPU that nothing holds back: by then it has all that is due */
 #define VCPUS		3
 #define MAX_STEPS	1000
 #define TRIES		150	/* to leave out steps */
 #define SHRUNK		3	/* so many seeds that fail; of the others only the number is told */
+#define TOLD		40	/* steps that fit into a line */
 #define TPR		0x080
 #define EOI		0x0b0
 #define ID		0x020
@@ -38,6 +43,9 @@
 #define SINT_MASKED	(1u << 16)
 #define SINT_AUTO_EOI	(1u << 17)
 #define APIC_SLOT	5
+
+/* How a VM's process ends; each failure has its own, so that none is shrunk to another one. */
+enum { GOOD, WRONG, LOST, TOO_MANY, STAYS_OFF };
 
 /* What a vCPU gets; DATA has a count for each. */
 enum { EXTINT, LOW, MIDDLE, HIGH, NON_MASKABLE, KINDS };
@@ -72,6 +80,8 @@ struct state {
 	unsigned char taken[KINDS];	/* of the counts in DATA, what was seen */
 	int due[KINDS];			/* sent, and not arrived */
 	bool may[KINDS];		/* may arrive, or not */
+	int since[KINDS];		/* the number of runs when that was said */
+	int runs;			/* with nothing that holds interrupts back */
 	bool parked, blocked, off, renamed, auto_eoi;
 };
 
@@ -80,14 +90,41 @@ struct step {
 };
 
 static struct state states[VCPUS];
+static bool renames = true;	/* an APIC that gets its ID back has AVIC again */
 static bool full, x2apic, has_pit, slot_there, synic[VCPUS];
 
+static int patience = SECONDS;
+static bool *with_avic;		/* seen by the parent, too */
+
+/* Two alike are one, if the first one is not taken yet; but of NMIs one more is kept. */
 static void expect(struct state *state, int kind)
 {
-	/* Of two alike the second one is lost if the first one is not taken yet. */
-	if (state->due[kind])
+	if (!state->due[kind])
+		state->since[kind] = state->runs;
+	else if (kind == NON_MASKABLE)
 		state->may[kind] = true;
 	state->due[kind] = 1;
+}
+
+static void maybe(struct state *state, int kind)
+{
+	state->may[kind] = true;
+	state->since[kind] = state->runs;
+}
+
+/* What should have come by now has not, or will not. */
+static void look_at_age(struct state *state)
+{
+	int kind;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		if (state->runs - state->since[kind] <= RUNS)
+			continue;
+		if (state->due[kind])
+			errx(LOST, "vCPU %d: an interrupt of kind %d is lost", (int)(state - states), kind);
+		if (kind >= LOW && kind <= HIGH)
+			state->may[kind] = false;
+	}
 }
 
 static void run(struct state *state)
@@ -99,7 +136,7 @@ static void run(struct state *state)
 	/* An MSR of an APIC that is off is none. */
 	if (state->parked || (x2apic && state->off))
 		return;
-	alarm(SECONDS);
+	alarm(patience);
 	run->exit_reason = KVM_EXIT_INTR;
 	if (ioctl(state->vcpu.fd, KVM_RUN, 0) && errno != EINTR)
 		err(1, "KVM_RUN");
@@ -115,14 +152,20 @@ static void run(struct state *state)
 	for (kind = 0; kind < KINDS; kind++) {
 		while (state->taken[kind] != counts[kind]) {
 			state->taken[kind]++;
+			state->since[kind] = state->runs;
 			if (state->due[kind])
 				state->due[kind]--;
 			else if (state->may[kind])
 				state->may[kind] = false;
 			else
-				errx(1, "vCPU %d: an interrupt of kind %d came that nobody sent", (int)(state - states), kind);
+				errx(TOO_MANY, "vCPU %d: an interrupt of kind %d came that nobody sent",
+				     (int)(state - states), kind);
 		}
 	}
+	if (state->blocked || state->off || state->renamed || run->request_interrupt_window || run->immediate_exit)
+		return;
+	state->runs++;
+	look_at_age(state);
 }
 
 /* The steps.  a is any number. */
@@ -137,14 +180,16 @@ static void step_extint(struct state *state, int a)
 	struct kvm_interrupt interrupt = { .irq = vectors[EXTINT] };
 
 	/* One may be waiting; the full irqchip has ExtINTs of its own only. */
-	if (!ioctl(state->vcpu.fd, KVM_INTERRUPT, &interrupt))
-		state->due[EXTINT]++;
+	if (ioctl(state->vcpu.fd, KVM_INTERRUPT, &interrupt))
+		return;
+	if (!state->due[EXTINT]++)
+		state->since[EXTINT] = state->runs;
 }
 
 static void sent(struct state *state, int kind)
 {
 	if (state->off || state->renamed)
-		state->may[kind] = true;
+		maybe(state, kind);
 	else
 		expect(state, kind);
 }
@@ -253,7 +298,8 @@ static void turn_apic(struct state *state, bool off)
 		return;
 	state->off = off;
 	for (kind = LOW; kind <= HIGH; kind++) {
-		state->may[kind] |= state->due[kind];
+		if (state->due[kind])
+			maybe(state, kind);
 		state->due[kind] = 0;
 	}
 }
@@ -293,7 +339,7 @@ static void rename_apic(struct state *state, bool other)
 
 static void step_rename(struct state *state, int a)
 {
-	if (!state->off && !x2apic)
+	if (!state->off && !x2apic && renames)
 		rename_apic(state, !state->renamed);
 }
 
@@ -324,6 +370,9 @@ static void step_same_again(struct state *state, int a)
 		xioctl(fd, KVM_SET_LAPIC, &lapic);
 		break;
 	case 1:
+		/* An NMI may be told of by KVM, and kept by the CPU. */
+		if (state->due[NON_MASKABLE])
+			state->may[NON_MASKABLE] = true;
 		xioctl(fd, KVM_GET_VCPU_EVENTS, &events);
 		xioctl(fd, KVM_SET_VCPU_EVENTS, &events);
 		break;
@@ -462,12 +511,11 @@ static void handler(int kind)
 	memcpy(memory + 4 * vectors[kind], entry, sizeof(entry));
 }
 
-static void make_vm(uint32_t *random)
+/* As full and x2apic say. */
+static void make_vm(void)
 {
 	int i;
 
-	full = !draw(random, 4);
-	x2apic = !draw(random, 2);
 	new_vm(full);
 	if (x2apic)
 		memcpy(memory + CODE, loop_of_msr, sizeof(loop_of_msr));
@@ -512,36 +560,40 @@ static void settle(bool avic)
 		if (state->parked)
 			park(state, false);
 	}
-	for (round = 0; round < 40; round++)
+	for (round = 0; round < RUNS; round++)
 		for (i = 0; i < VCPUS; i++)
 			run(&states[i]);
 	for (i = 0; i < VCPUS; i++)
 		for (kind = 0; kind < KINDS; kind++)
 			if (states[i].due[kind])
-				errx(1, "vCPU %d: an interrupt of kind %d is lost", i, kind);
+				errx(LOST, "vCPU %d: an interrupt of kind %d is lost", i, kind);
 	for (i = 0; avic && i < VCPUS; i++)
 		if (!avic_is_on(&states[i]))
-			errx(1, "vCPU %d: AVIC stays off at the end", i);
+			errx(STAYS_OFF, "vCPU %d: AVIC stays off at the end", i);
 }
 
 /* One VM, with those of the steps that are kept. */
 static void live(uint32_t seed, int count, const bool *kept)
 {
 	uint32_t random = seed * 2654435761u + 1;
-	bool avic;
+	bool avic = true;
 	int i;
 
-	make_vm(&random);
-	avic = avic_is_on(&states[0]);
+	full = !draw(&random, 4);
+	x2apic = !draw(&random, 2);
+	make_vm();
+	for (i = 0; i < VCPUS; i++)
+		avic &= avic_is_on(&states[i]);
+	*with_avic = avic;
 	for (i = 0; i < count; i++) {
 		struct step step = draw_step(&random);
 
-		alarm(SECONDS);
+		alarm(patience);
 		if (kept[i])
 			steps[step.what].does(&states[step.vcpu], step.a);
 	}
 	settle(avic);
-	exit(avic ? 0 : 3);
+	exit(GOOD);
 }
 
 /* Exit status of a VM in a process of its own, or -SIGNAL; what it says of a failure is dropped if quiet. */
@@ -563,35 +615,37 @@ static int try(uint32_t seed, int count, const bool *kept, bool quiet)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static bool failed(int status)
-{
-	return status && status != 3;
-}
-
 /* Leave out what is not needed for it to fail: half of it, a quarter of it, and so on. */
-static void shrink(uint32_t seed, int count, bool *kept)
+static void shrink(uint32_t seed, int count, bool *kept, int as)
 {
+	time_t end = time(NULL) + SHRINK_END;
 	bool less[MAX_STEPS];
 	int size, from, tries = 0;
 
+	patience = SHRINK_SECONDS;
 	for (size = count / 2; size; size /= 2) {
-		for (from = 0; from < count && tries < TRIES; from += size) {
+		for (from = 0; from < count && tries < TRIES && time(NULL) < end; from += size) {
 			memcpy(less, kept, sizeof(less));
 			memset(less + from, 0, from + size < count ? size : count - from);
 			if (!memcmp(less, kept, sizeof(less)))
 				continue;
 			tries++;
-			if (failed(try(seed, count, less, true)))
+			if (try(seed, count, less, true) == as)
 				memcpy(kept, less, sizeof(less));
 		}
 	}
+	patience = SECONDS;
 }
 
 static void tell(uint32_t seed, int count, const bool *kept)
 {
 	uint32_t random = seed * 2654435761u + 1;
-	int i;
+	int i, number = 0;
 
+	for (i = 0; i < count; i++)
+		number += kept[i];
+	if (number > TOLD)
+		return;
 	draw(&random, 4);
 	draw(&random, 2);
 	printf("fuzz %u %u %d", seed, seed, count);
@@ -608,34 +662,59 @@ static void tell(uint32_t seed, int count, const bool *kept)
 	printf("\n");
 }
 
+/* Of older kernels a VM never has AVIC again once an APIC had another ID. */
+static bool avic_returns_to_a_renamed_apic(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		make_vm();
+		if (!avic_is_on(&states[0]))
+			exit(0);
+		rename_apic(&states[1], true);
+		rename_apic(&states[1], false);
+		exit(!avic_is_on(&states[0]));
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		err(1, "waitpid");
+	return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t first = argc > 3 ? atoi(argv[1]) : 0, last = argc > 3 ? atoi(argv[2]) : 0, seed;
-	int count = argc > 3 ? atoi(argv[3]) : 0, failures = 0, with_avic = 0, i, status;
+	int count = argc > 3 ? atoi(argv[3]) : 0, failures = 0, had_avic = 0, i, status;
 	bool kept[MAX_STEPS];
 
 	if (argc < 4 || first < 1 || last < first || count < 1 || count > MAX_STEPS)
 		errx(2, "usage: fuzz FIRST LAST STEPS [STEP...]; at most %d steps", MAX_STEPS);
+	with_avic = mmap(NULL, sizeof(*with_avic), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (with_avic == MAP_FAILED)
+		err(1, "mmap");
+	renames = avic_returns_to_a_renamed_apic();
+	if (!renames)
+		puts("fuzz: no APIC gets another ID: this KVM inhibits AVIC for good then");
 	for (seed = first; seed <= last; seed++) {
 		memset(kept, argc == 4, sizeof(kept));
 		for (i = 4; i < argc; i++)
 			if (atoi(argv[i]) >= 0 && atoi(argv[i]) < count)
 				kept[atoi(argv[i])] = true;
-		status = try(seed, count, kept, false);
-		with_avic += !status;
-		if (!failed(status))
+		*with_avic = false;
+		status = try(seed, count, kept, failures >= SHRUNK);
+		had_avic += *with_avic;
+		if (!status)
 			continue;
-		failures++;
 		if (status < 0)
 			printf("fuzz: ended by signal %d\n", -status);
-		if (argc == 4 && failures > SHRUNK) {
-			printf("fuzz %u %u %d\n", seed, seed, count);
-			continue;
+		printf("fuzz %u %u %d\n", seed, seed, count);
+		if (++failures <= SHRUNK && argc == 4) {
+			shrink(seed, count, kept, status);
+			tell(seed, count, kept);
 		}
-		if (argc == 4)
-			shrink(seed, count, kept);
-		tell(seed, count, kept);
 	}
-	printf("%u VMs, %d steps each: %d with AVIC, %d failed\n", last - first + 1, count, with_avic + failures, failures);
+	printf("%u VMs, %d steps each: %d with AVIC, %d failed\n", last - first + 1, count, had_avic, failures);
 	return failures ? 1 : 0;
 }

@@ -38,7 +38,7 @@
 #include "xioctl.h"
 
 #define SECONDS		5	/* without an answer: it is lost */
-#define LOOKS		1000	/* for it, at the least: a machine that stands still has not looked */
+#define LOOKS		(1000 * SECONDS)	/* for it, at the least: a machine that stands still has not looked */
 #define MAX_VCPUS	3	/* two that run, and the gate */
 #define IRQFD_GSI	24	/* the split irqchip has 0 to 23 */
 #define LATE		5000	/* turns of the loop, some tenths of a millisecond */
@@ -283,7 +283,7 @@ static inline bool ended(struct patience *patience)
 	bool _met;							\
 	while (!(_met = (condition)) && !ended(&_patience))		\
 		usleep(500);						\
-	_met;								\
+	_met || (condition);						\
 })
 
 static inline void pin(int cpu)

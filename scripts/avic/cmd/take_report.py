@@ -69,13 +69,13 @@ def main() -> int:
     except ValueError as error:
         fail(1, f"{path} is not taken: {error}")
     reasons = reasons_of(report)
-    base, stack = (column(level, report, reasons) for level in LEVELS)
+    base, stack = (column(level, report, report.results(level), reasons) for level in LEVELS)
     what = {
         "base": report.what,
         "runner": f"stick: {report.model}, microcode {report.machine.get('microcode', 'unknown')}",
         "taken": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    again = [column(level, report, reasons, again=True) for level in LEVELS]
+    again = [column(level, report, results, reasons) for level, results in report.second_look().items()]
     suite = Suite(what, base, stack, again if any(level.results for level in again) else [], [])
     policy = costs.Policy(TOP / "ci" / "run" / "costs")
     if base.results and stack.results:
