@@ -602,6 +602,7 @@ class Scripts(unittest.TestCase):
         lane, kind = PLAN.splitlines()[1], "avic,x2avic"
         (self.stick / "plans/base" / kind).write_text(PLAN + "lane avic=0 base avic=0\ntest 60 one ./one\n")
         self.assertEqual(self.plan("first"), (self.stick / "plans/base" / kind).read_text())
+        self.assertFalse((self.root / "run/again").exists())
         (self.root / "run/again").write_text("avic=1,x2avic one\n")
         second = f"machine avic x2avic\n{lane}\ntest 60 one@1 ./one\ntest 60 one@2 ./one\n"
         self.assertEqual(self.plan("again"), second)
