@@ -20,13 +20,7 @@ static void load_fpu(void *arg)
 }
 
 /* A machine that is busy can take its time: what is lost is lost for good */
-static bool arrived(u32 n)
-{
-	for (int i = 0; i < 5; i++)
-		if (WAIT(host_irqs[VECTOR] == n))
-			return true;
-	return false;
-}
+#define WAITS 5
 
 TEST(stgi_sets_gif)
 {
@@ -38,7 +32,7 @@ TEST(stgi_sets_gif)
 		asm volatile("clgi" ::: "memory");
 		apic_write(APIC_ICR, ICR_SELF | VECTOR);
 		asm volatile("stgi" ::: "memory");
-		if (!arrived(i + 1))
+		if (!arrived(VECTOR, i + 1, WAITS))
 			break;
 	}
 	cli();

@@ -9,23 +9,12 @@
 #define MSI_VECTOR 0x41
 #define ROUNDS 200000
 
-static volatile unsigned moves;
-
-static void move_device(void *arg)
-{
-	(void)arg;
-	while (!stop) {
-		pci_write(edu_id, PCI_COMMAND, moves & 1 ? PCI_MEMORY : 0);
-		moves++;
-	}
-}
-
 TEST(event_is_injected_once)
 {
 	u32 i;
 
 	find_edu();
-	start_on(1, move_device, NULL);
+	start_on(1, move_edu, NULL);
 	while (moves < 10)
 		pause();
 	for (i = 0; i < ROUNDS; i++) {

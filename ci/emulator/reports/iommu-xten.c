@@ -10,25 +10,6 @@ void suite_setup(void)
 	iommu_setup();
 }
 
-/* Processor 3 in x2APIC mode, where it compares all 32 bits of a destination */
-static volatile bool x2apic_on;
-
-static void x2apic_mode(void *arg)
-{
-	u64 base = read_msr(MSR_APIC_BASE);
-
-	(void)arg;
-	write_msr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
-	x2apic_on = true;
-	sti();
-	while (!stop)
-		pause();
-	cli();
-	write_msr(MSR_APIC_BASE, base & ~APIC_BASE_ENABLE);
-	write_msr(MSR_APIC_BASE, base);
-	apic_write(APIC_SVR, 0x1ff);
-}
-
 /* What comes behind shows that processor 3 has taken all there is to take */
 static void check(const char *what, u32 id, bool hits)
 {
@@ -46,13 +27,11 @@ TEST(destination_has_8_bits_without_xten)
 {
 	CHECK("XTSup", !!(iommu_read(MMIO_EFR) & EFR_XT), 1);
 	CHECK("XTEn", !!(iommu_read(MMIO_CONTROL) & CTRL_XT_EN), 0);
-	start_on(3, x2apic_mode, NULL);
-	CHECK("x2APIC", WAIT(x2apic_on), 1);
+	start_x2apic();
 	check("interrupts to 0x103 without XTEn", 0x103, true);
 	check("interrupts to 0x1000003 without XTEn", 0x1000003, true);
 	control(0, CTRL_XT_EN);
 	check("interrupts to 0x103 with XTEn", 0x103, false);
 	check("interrupts to 0x1000003 with XTEn", 0x1000003, false);
-	stop = true;
-	wait_for(3);
+	stop_x2apic();
 }

@@ -9,52 +9,23 @@
 #define VECTOR 0x56
 #define ROUNDS 5000
 
-static volatile u64 runs;
-
-static void guest(u64 arg)
-{
-	(void)arg;
-	for (;;)
-		vmmcall();
-}
-
-static void run_guest(void *arg)
-{
-	struct vcpu *v = arg;
-
-	while (!stop) {
-		run_if1(v);
-		set64(v, V_RIP, (u64)guest);
-		sti();
-		asm volatile("nop");
-		cli();
-		runs++;
-	}
-}
-
 /* A machine that is busy can take its time: what is lost is lost for good */
-static bool arrived(u32 n)
-{
-	for (int i = 0; i < 15; i++)
-		if (WAIT(host_irqs[VECTOR] == n))
-			return true;
-	return false;
-}
+#define WAITS 15
 
 /* One at a time, so that a lost one stays lost */
 static void bombard(u32 int_ctl)
 {
-	struct vcpu *v = vcpu_init(1, guest, 0);
+	struct vcpu *v = vcpu_init(1, vmmcall_forever, 0);
 	u32 i;
 
 	set32(v, V_INT_CTL, V_INTR_MASKING | int_ctl);
 	stop = false;
 	runs = 0;
-	start_on(1, run_guest, v);
+	start_on(1, run_until_stop, v);
 	for (i = 0; i < ROUNDS; i++) {
 		apic_write(APIC_ICR2, 1 << 24);
 		apic_write(APIC_ICR, VECTOR);
-		if (!arrived(i + 1))
+		if (!arrived(VECTOR, i + 1, WAITS))
 			break;
 	}
 	CHECK("interrupts", i, ROUNDS);
@@ -95,7 +66,7 @@ TEST(gif_while_another_restores_its_fpu)
 		asm volatile("clgi" ::: "memory");
 		apic_write(APIC_ICR, ICR_SELF | VECTOR);
 		asm volatile("stgi" ::: "memory");
-		if (!arrived(i + 1))
+		if (!arrived(VECTOR, i + 1, WAITS))
 			break;
 	}
 	cli();

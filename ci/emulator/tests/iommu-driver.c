@@ -251,3 +251,49 @@ unsigned taken(unsigned vector)
 	cli();
 	return host_irqs[vector];
 }
+
+/*
+ * Processor 3 in x2APIC mode, where it compares all 32 bits of a destination.
+ * It counts what it gets in host_irqs.
+ */
+static volatile bool x2apic_on;
+
+static void x2apic_mode(void *arg)
+{
+	u64 base = read_msr(MSR_APIC_BASE);
+
+	(void)arg;
+	write_msr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	x2apic_on = true;
+	sti();
+	while (!stop)
+		pause();
+	cli();
+	write_msr(MSR_APIC_BASE, base & ~APIC_BASE_ENABLE);
+	write_msr(MSR_APIC_BASE, base);
+	apic_write(APIC_SVR, 0x1ff);
+}
+
+void start_x2apic(void)
+{
+	stop = x2apic_on = false;
+	start_on(3, x2apic_mode, NULL);
+	CHECK("x2APIC", WAIT(x2apic_on), 1);
+}
+
+void stop_x2apic(void)
+{
+	stop = true;
+	wait_for(3);
+}
+
+volatile unsigned moves;
+
+void move_edu(void *arg)
+{
+	(void)arg;
+	while (!stop) {
+		pci_write(edu_id, PCI_COMMAND, moves & 1 ? PCI_MEMORY : 0);
+		moves++;
+	}
+}

@@ -145,41 +145,6 @@ TEST(short_entries)
 	CHECK("128 bits", taken(HOST_VECTOR), 3);
 }
 
-/*
- * Processor 3 in x2APIC mode, where it compares all 32 bits of a destination.
- * It counts what it gets in host_irqs.
- */
-static volatile bool x2apic_on;
-
-static void x2apic_mode(void *arg)
-{
-	u64 base = read_msr(MSR_APIC_BASE);
-
-	(void)arg;
-	write_msr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
-	x2apic_on = true;
-	sti();
-	while (!stop)
-		pause();
-	cli();
-	write_msr(MSR_APIC_BASE, base & ~APIC_BASE_ENABLE);
-	write_msr(MSR_APIC_BASE, base);
-	apic_write(APIC_SVR, 0x1ff);
-}
-
-static void start_x2apic(void)
-{
-	stop = x2apic_on = false;
-	start_on(3, x2apic_mode, NULL);
-	CHECK("x2APIC", WAIT(x2apic_on), 1);
-}
-
-static void stop_x2apic(void)
-{
-	stop = true;
-	wait_for(3);
-}
-
 /* What comes behind shows that processor 3 has taken all there is to take */
 static void check_x2apic_destination(u32 id, bool hits)
 {

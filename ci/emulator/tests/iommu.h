@@ -128,6 +128,14 @@ void find_edu(void);
 void iommu_setup(void);
 extern u16 edu_id, iommu_id;	/* bus, device, function */
 
+/* Processor 3 in x2APIC mode; it counts what it gets in host_irqs */
+void start_x2apic(void);
+void stop_x2apic(void);
+
+/* For another processor: switch edu's registers on and off until stop */
+extern volatile unsigned moves;
+void move_edu(void *arg);
+
 /* Execute one command, or let it be executed; op is CMD_* */
 void start_command(unsigned op, u64 low, u64 high);
 void command(unsigned op, u64 low, u64 high);

@@ -474,6 +474,37 @@ void guest_halt(u64 id)
 		asm volatile("sti; hlt; cli" ::: "memory");
 }
 
+volatile u64 runs;
+
+void vmmcall_forever(u64 arg)
+{
+	(void)arg;
+	for (;;)
+		vmmcall();
+}
+
+void run_until_stop(void *vcpu)
+{
+	struct vcpu *v = vcpu;
+
+	while (!stop) {
+		run_if1(v);
+		set64(v, V_RIP, (u64)vmmcall_forever);
+		sti();
+		asm volatile("nop");
+		cli();
+		runs++;
+	}
+}
+
+bool arrived(u8 vector, u32 n, unsigned times)
+{
+	while (times--)
+		if (WAIT(host_irqs[vector] == n))
+			return true;
+	return false;
+}
+
 /* SMM: the handler is where it is after a reset */
 
 volatile struct smm_data smm_data;

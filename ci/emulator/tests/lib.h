@@ -284,6 +284,14 @@ void finish(struct vcpu *v);	/* stop, and it has to end with VMMCALL */
 void guest_spin(u64 id);	/* until stop, with IF=1 */
 void guest_halt(u64 id);
 
+/* Enter a guest of vmmcall_forever() until stop; in between interrupts are taken */
+extern volatile u64 runs;
+void vmmcall_forever(u64 arg);
+void run_until_stop(void *vcpu);
+
+/* Whether the host has had a vector n times; so many WAITs, as a machine may be busy */
+bool arrived(u8 vector, u32 n, unsigned times);
+
 /* Boot a processor again that an INIT has stopped */
 bool restart(unsigned cpu);
 

@@ -11,17 +11,7 @@
 #define IOAPIC_VERSION 1
 #define MOVES 5000
 
-static volatile unsigned moves;
-
 /* Edu's registers are below the I/O APIC's, which so have another place in the map. */
-static void move_device(void *arg)
-{
-	(void)arg;
-	while (!stop) {
-		pci_write(edu_id, PCI_COMMAND, moves & 1 ? PCI_MEMORY : 0);
-		moves++;
-	}
-}
 
 TEST(register_is_read_while_the_map_changes)
 {
@@ -34,7 +24,7 @@ TEST(register_is_read_while_the_map_changes)
 	CHECK("version", version & 0xff, 0x20);
 
 	stop = false;
-	start_on(1, move_device, NULL);
+	start_on(1, move_edu, NULL);
 	while (moves < MOVES)
 		wrong += read32(IOAPIC + IOAPIC_DATA) != version;
 	stop = true;
