@@ -106,6 +106,11 @@ class Try:
     plan: Plan
     results: list[Result]
 
+    @property
+    def again(self) -> bool:
+        """Whether it is a second look."""
+        return any("@" in test.name for test in self.plan.tests)
+
 
 @dataclass
 class Report:
@@ -124,21 +129,16 @@ class Report:
     def second_look(self) -> dict[str, list[Result]]:
         """All results of both levels' second looks, of tests that both looked at as often as they should."""
         found = {
-            level: [
-                result
-                for each in self.tries.get(level, [])
-                for result in each.results
-                if any("@" in test.name for test in each.plan.tests) and result.status != "not-run"
-            ]
+            level: [r for each in self.tries.get(level, []) if each.again for r in each.results if r.status != "not-run"]
             for level in LEVELS
         }
-        counts = {level: Counter((r.lane, r.name.partition("@")[0]) for r in results) for level, results in found.items()}
+
+        def looked_at(result: Result) -> tuple[str, str]:
+            return result.lane, result.name.partition("@")[0]
+
+        counts = [Counter(map(looked_at, results)) for results in found.values()]
         return {
-            level: [
-                r
-                for r in results
-                if r.name.startswith("(") or min(of[r.lane, r.name.partition("@")[0]] for of in counts.values()) >= AGAIN
-            ]
+            level: [r for r in results if r.name.startswith("(") or min(of[looked_at(r)] for of in counts) >= AGAIN]
             for level, results in found.items()
         }
 
@@ -146,7 +146,7 @@ class Report:
         """A level's results: of each test that of the last try that has one."""
         found: dict[tuple[str, str], Result] = {}
         for each in self.tries.get(level, []):
-            if any("@" in test.name for test in each.plan.tests):
+            if each.again:
                 continue
             for result in each.results:
                 if result.status != "not-run" or (result.lane, result.name) not in found:

@@ -38,7 +38,6 @@
 #define MSR_APIC_BASE	0x1b
 #define APIC_ON		0x800
 #define X2APIC_ON	0xc00
-#define MSR_SCONTROL	0x40000080
 #define MSR_SINT0	0x40000090
 #define SINT_MASKED	(1u << 16)
 #define SINT_AUTO_EOI	(1u << 17)
@@ -213,16 +212,8 @@ static struct kvm_irq_routing_entry route(int id)
 
 static void step_route(struct state *state, int a)
 {
-	struct {
-		struct kvm_irq_routing routing;
-		struct kvm_irq_routing_entry entries[VCPUS];
-	} table = { { .nr = VCPUS } };
-	int i;
-
 	routed[state - states] = a % 3;
-	for (i = 0; i < VCPUS; i++)
-		table.entries[i] = route(i);
-	xioctl(vm, KVM_SET_GSI_ROUTING, &table);
+	route_irqs(VCPUS, route);
 }
 
 static void step_irqfd(struct state *state, int a)
@@ -572,15 +563,23 @@ static void settle(bool avic)
 			errx(STAYS_OFF, "vCPU %d: AVIC stays off at the end", i);
 }
 
-/* One VM, with those of the steps that are kept. */
-static void live(uint32_t seed, int count, const bool *kept)
+/* What a seed draws first: the kind of VM.  Returns what the steps are drawn from. */
+static uint32_t draw_vm(uint32_t seed)
 {
 	uint32_t random = seed * 2654435761u + 1;
-	bool avic = true;
-	int i;
 
 	full = !draw(&random, 4);
 	x2apic = !draw(&random, 2);
+	return random;
+}
+
+/* One VM, with those of the steps that are kept. */
+static void live(uint32_t seed, int count, const bool *kept)
+{
+	uint32_t random = draw_vm(seed);
+	bool avic = true;
+	int i;
+
 	make_vm();
 	for (i = 0; i < VCPUS; i++)
 		avic &= avic_is_on(&states[i]);
@@ -639,15 +638,13 @@ static void shrink(uint32_t seed, int count, bool *kept, int as)
 
 static void tell(uint32_t seed, int count, const bool *kept)
 {
-	uint32_t random = seed * 2654435761u + 1;
+	uint32_t random = draw_vm(seed);
 	int i, number = 0;
 
 	for (i = 0; i < count; i++)
 		number += kept[i];
 	if (number > TOLD)
 		return;
-	draw(&random, 4);
-	draw(&random, 2);
 	printf("fuzz %u %u %d", seed, seed, count);
 	for (i = 0; i < count; i++)
 		if (kept[i])

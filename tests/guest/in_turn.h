@@ -181,8 +181,7 @@ static inline struct kvm_irq_routing_entry msi_to(int id, int vector)
 	};
 }
 
-/* An irqfd for each vCPU. */
-static inline void connect_irqfds(int number, struct kvm_irq_routing_entry (*route)(int id))
+static inline void route_irqs(int number, struct kvm_irq_routing_entry (*route)(int id))
 {
 	struct {
 		struct kvm_irq_routing routing;
@@ -193,6 +192,14 @@ static inline void connect_irqfds(int number, struct kvm_irq_routing_entry (*rou
 	for (i = 0; i < number; i++)
 		table.entries[i] = route(i);
 	xioctl(vm, KVM_SET_GSI_ROUTING, &table);
+}
+
+/* An irqfd for each vCPU. */
+static inline void connect_irqfds(int number, struct kvm_irq_routing_entry (*route)(int id))
+{
+	int i;
+
+	route_irqs(number, route);
 	for (i = 0; i < number; i++) {
 		struct kvm_irqfd irqfd = { .gsi = GSI(i), .fd = eventfd(0, 0) };
 

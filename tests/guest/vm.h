@@ -32,8 +32,8 @@
 #include <sys/mman.h>
 #include <linux/kvm.h>
 
-#include "set_cpuid.h"
 #include "create_vm.h"
+#include "set_cpuid.h"
 #include "stats.h"
 #include "xioctl.h"
 
