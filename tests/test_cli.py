@@ -151,17 +151,19 @@ class Replaced(unittest.TestCase):
 
 class Interrupted(unittest.TestCase):
     def test_every_verb(self) -> None:
-        """Ctrl-C ends each verb without a traceback, also while nothing of its own expects it."""
-        code = (
-            "import os, signal, sys; from avic import cli\n"
-            "cli.run = lambda module: os.kill(os.getpid(), signal.SIGINT)\n"
-            "cli.main('cmd.any')\n"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONPATH": str(TOP / "scripts")}, capture_output=True, text=True,
-        )  # fmt: skip
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", ""))
+        """Ctrl-C ends each verb without a traceback, also while nothing of its own expects it, or a class is made."""
+        moments = {
+            "anywhere": "cli.run = lambda module: os.kill(os.getpid(), signal.SIGINT)",
+            "class": "class Field:\n  def __set_name__(self, *of): os.kill(os.getpid(), signal.SIGINT)\n"
+            "cli.run = lambda module: type('Made', (), {'field': Field()})",
+        }
+        for moment, code in moments.items():
+            with self.subTest(moment):
+                done = subprocess.run(
+                    [sys.executable, "-c", f"import os, signal; from avic import cli\n{code}\ncli.main('cmd.any')\n"],
+                    env=os.environ | {"PYTHONPATH": str(TOP / "scripts")}, capture_output=True, text=True,
+                )  # fmt: skip
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", ""))
 
     def test_another_signal_at_once(self) -> None:
         """Ctrl-C reaches all; a script of ours that ends by it sends SIGTERM to those that it has started."""

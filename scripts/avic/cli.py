@@ -78,6 +78,9 @@ def main(module: str) -> None:
     try:
         status = run(module)
         sys.stdout.flush()
+    except RuntimeError as error:
+        # Python 3.11 wraps what a signal raises while a class is made.
+        raise error.__cause__ if isinstance(error.__cause__, SystemExit) else error
     except (OSError, UnicodeError) as error:
         if isinstance(error, BrokenPipeError) and not reader_is_there():
             sys.exit(1)
