@@ -341,25 +341,29 @@ inline cancel_irq_window()
 /* svm_update_irq_window() */
 inline update_irq_window()
 {
-	if
-#if defined(NO_irqwin_extint_only)
-	:: injectable && vintr
-#elif defined(BREAK_irqwin_kept_without_window)
-	:: extint
-#elif defined(BREAK_irqwin_current_vmcb)
-	:: extint && intercepted
+#if defined(NO_irqwin_withdrawn) || defined(NO_irqwin_count)
+	skip
 #else
-	:: extint && vintr
+#ifdef NO_irqwin_extint_only
+#define awaited	injectable
+#else
+#define awaited	extint
 #endif
-	:: else ->
-#ifndef NO_irqwin_withdrawn
+	if
+	:: window && !awaited ->
 		if
-		:: window && dm_wants -> FAIL(needless)
+		:: dm_wants -> FAIL(needless)
 		:: else
 		fi;
+		put_window()
+#if defined(BREAK_irqwin_current_vmcb)
+	:: window && awaited && !intercepted -> cancel_irq_window()
+#elif !defined(BREAK_irqwin_kept_without_window)
+	:: window && awaited && !vintr -> cancel_irq_window()
 #endif
-		cancel_irq_window()
+	:: else
 	fi
+#endif
 }
 
 /* svm_set_gif() */
