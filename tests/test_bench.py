@@ -21,9 +21,14 @@ LINES = {
     "common": [["ipi", "running", "xapic", "20"], ["msi", "halted", "xapic", "20"], ["tpr", "running", "x2apic", "20"]],
     "inhibited": [["pit", "2", "20"], ["xen", "2", "20"], ["xen-msi", "2", "20"], ["sint", "2", "20"]],
     "storm": [["2", "50", "10"], ["5", "50", "10"], ["64", "10", "10"]],
+    "instructions": [["vm_life", "split", "4"], ["software_irqs", "pit", "2", "20"], ["software_irqs", "xen", "2", "20"]],
+    "ga_log": [["1", "50"], ["100", "50"]],
 }
 # What the plan has beside the lines.
-PROGRAMS = {"windows": "irqwin_flips", "vms": "vm_life", "common": "common_path", "inhibited": "software_irqs", "storm": "irq_storm"}
+PROGRAMS = {
+    "windows": ["irqwin_flips"], "vms": ["vm_life"], "common": ["common_path"], "inhibited": ["software_irqs"],
+    "storm": ["irq_storm"], "instructions": ["vm_life", "software_irqs"], "ga_log": [],
+}  # fmt: skip
 
 
 def logs(name: str, level: str, lane: str = "avic=1") -> dict[str, list[str]]:
@@ -31,7 +36,7 @@ def logs(name: str, level: str, lane: str = "avic=1") -> dict[str, list[str]]:
     each = bench.BENCHES[name]
     lines = [line for line in (Measured(words, {}) for words in LINES[name]) if each.can_run(line)]
     names = [each.test(line, number).name for line in lines for number in bench.ROUNDS]
-    plan = {"avic=1": [*names, PROGRAMS[name]]}
+    plan = {"avic=1": [*names, *PROGRAMS[name]]}
     if "avic=0" in each.columns and level != "base":
         plan["avic=0"] = names
     text = (TOP / f"tests/captured/bench-{name}-{level}.ktap").read_text()
@@ -251,6 +256,59 @@ class Storm(unittest.TestCase):
         self.assertEqual([bench.rounded(number) for number in (0, 12.34, 2.4e23, 6.7e153)], ["0.0", "12.3", "2e23", "7e153"])
 
 
+class Instructions(unittest.TestCase):
+    def test_figures_are_what_the_programs_print(self) -> None:
+        self.assertEqual(measured("instructions")[0].counts["base"][1], {
+            "create": 111098, "first": 142105, "nth": 84225, "destroy": 136803,
+        })  # fmt: skip
+        self.assertEqual(measured("instructions")[1].counts["base"], [{"begin": 462536 // 20}] * 2)
+
+    def test_table(self) -> None:
+        rows = cells("instructions")
+        self.assertEqual([row[1] for row in rows], ["step", "create", "vCPU 1", "vCPU 4", "destroy", "interrupt", "interrupt"])
+        self.assertEqual(rows[5], ["pit 2", "interrupt", "23126", "21866", "21402"])
+
+    def test_stack_as_it_is_is_not_red(self) -> None:
+        self.assertEqual([bench.Instructions().problems(line) for line in measured("instructions")], [[], [], []])
+
+    def test_more_than_without_avic_is_red(self) -> None:
+        """The first 38 patches: irqwin-fastpath is not one of them."""
+        problems = [bench.Instructions().problems(line) for line in measured("instructions", stack="38")]
+        self.assertEqual(problems, [[], ["22915 instructions for an interrupt on the stack, 21320 with avic=0"], []])
+
+    def test_what_is_cut_is_no_figure(self) -> None:
+        for number, name in enumerate(("vm_life-split-4", "software_irqs-pit-2-20")):
+            whole = logs("instructions", "stack")[f"instructions-{name}.1"]
+            lost = [line.replace("20 of", "19 of") for line in whole]
+            for cut in ([], whole[:1], whole[1:], *([lost] if number else [])):
+                with self.subTest(cut), self.assertRaises(ValueError):
+                    bench.Instructions().read(LINES["instructions"][number], cut)
+
+
+class GaLog(unittest.TestCase):
+    def test_table(self) -> None:
+        rows = cells("ga_log")
+        self.assertEqual(rows[0], ["VMs", "what", "base", "stack"])
+        self.assertEqual(rows[4], ["100", "an entry", "3469..3472", "3632..3634"])
+        self.assertEqual([row[1] for row in rows[1:4]], ["an entry", "overflow: the log's thread", "overflow: workers"])
+
+    def test_stack_as_it_is_is_not_red(self) -> None:
+        self.assertEqual([bench.GaLog().problems(line) for line in measured("ga_log")], [[], []])
+
+    def test_entry_that_takes_more_is_red(self) -> None:
+        """In both rounds."""
+        line = measured("ga_log")[1]
+        for counts, problems in zip(line.counts["stack"], ([], ["4000 instructions for an entry on the stack, 3469..3472 on the base"])):
+            counts["entries"] = 4000
+            self.assertEqual(bench.GaLog().problems(line), problems)
+
+    def test_what_is_cut_is_no_figure(self) -> None:
+        whole = logs("ga_log", "stack")["ga_log-1-50.1"]
+        for cut in ([], whole[1:], whole[:-1]):
+            with self.assertRaises(ValueError):
+                bench.GaLog().read(LINES["ga_log"][0], cut)
+
+
 class Files(unittest.TestCase):
     def refused(self, name: str, text: str) -> str:
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(bench, "FOLDER", Path(folder)):
@@ -287,6 +345,12 @@ class Files(unittest.TestCase):
         for line in ("0 50 10", "1 0 10", "1 100 10", "1 50 0", "1 50 101", "one 50 10"):
             with self.subTest(line):
                 self.assertIn("want 'VCPUS PERCENT EXTINTS'", self.refused("storm", line + "\n"))
+        for line in ("vm_life some 4", "software_irqs rtc 1 10", "irq_storm 1 50 10", "vm_life"):
+            with self.subTest(line):
+                self.assertIn("want 'PROGRAM ARGUMENT...'", self.refused("instructions", line + "\n"))
+        for line in ("0 50", "10001 50", "1 0", "1 1001", "1", "one 50"):
+            with self.subTest(line):
+                self.assertIn("want 'VMS ENTRIES'", self.refused("ga_log", line + "\n"))
 
 
 class Verb(unittest.TestCase):

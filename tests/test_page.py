@@ -341,12 +341,14 @@ class Bench(Page):
         self.assertIn(["tpr", "running", "xapic", "npf", "0", "0", "1000"], self.table(document, "common"))
         self.assertIn(["pit", "4", "1500", "1500", "1500", "0", "0", "1000", "0"], self.table(document, "inhibited"))
         self.assertIn(["8", "50 %", "lost after 0", "4.2", "4.2", "4.7", "178.2", "127.0"], self.table(document, "storm"))
-        self.assertIn("Stack cc4470f, 2026-11-29 22:36:39. ", self.head(document))
+        self.assertIn(["sint 4", "interrupt", "14226..14312", "14368", "22004..22008"], self.table(document, "instructions"))
+        self.assertIn(["10000", "an entry", "3457..3471", "3672..3676"], self.table(document, "ga_log"))
+        self.assertIn("Stack ebd1aed, 2026-11-30 17:11:14. ", self.head(document))
         self.assertIn("make bench BASE=v6.12 RERUN=1", self.head(document))
 
     def test_cells_lead_to_the_command(self) -> None:
         document = self.original()
-        for name in ("windows", "vms", "common", "inhibited", "storm"):
+        for name in ("windows", "vms", "common", "inhibited", "storm", "instructions", "ga_log"):
             table = next(e for e in document.root.all("table") if e.attrs.get("aria-label") == f"v6.12, {name}")
             commands = {command_of(document, a) for a in table.all("a")}
             self.assertEqual(commands, {f"BASE=v6.12 RERUN=1 scripts/bench {name}"})

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Programs of tests/guest in machines of several levels at a time, for verbs that count what comes of them."""
+"""Programs of tests/guest in several machines, for verbs that count what comes of them."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,27 +23,52 @@ from avic.process import fail
 GUEST = TOP / "tests" / "guest"
 FEATURES = ["avic", "x2avic"]
 SECONDS = 60
+AT_ONCE = 2
 Figure = TypeVar("Figure")
 
 
 @dataclass
+class Boot:
+    """A machine: the level of its kernel, and what it runs.
+
+    programs: of tests/guest, all that the tests need.  features: of the CPU, beside AVIC, a word for its model that the
+    emulator knows (a Zen 1 if there is none), and `iommu`.  qemu: in place of QEMU=.
+    """
+
+    level: str
+    lanes: list[Lane]
+    programs: Sequence[str]
+    features: Sequence[str] = ()
+    qemu: str = ""
+    config: str = "emulator"
+
+    def run(self, repo: Path, name: str, place: Path) -> Run:
+        """What is to be booted, with a kernel that is built for it if need be."""
+        named = {test.command[0].removeprefix("./") for lane in self.lanes for test in lane.tests}
+        # A program that a test calls gets into the bundle by a test of its own only.
+        self.lanes[0].tests += [Test(program, SECONDS, [f"./{program}"]) for program in self.programs if program not in named]
+        bundled = image(Images(BASE, repo).image(self.level, self.config), place / f"{name}.image", self.programs)
+        return Run(bundled, Plan([*FEATURES, *self.features], self.lanes), place / name, self.qemu)
+
+
+@dataclass
 class Boots:
-    """What the levels' machines gave; folder, which is to be kept, has their logs."""
+    """What the machines gave, by name; folder, which is to be kept, has their logs."""
 
     folder: Path
     what: dict[str, str]
-    results: dict[str, list[Result]]
-    logs: dict[str, Path]
+    results: dict[str, list[Result]] = field(default_factory=dict)
+    logs: dict[str, Path] = field(default_factory=dict)
 
-    def read(self, level: str, lane: str, name: str, reader: Callable[[list[str]], Figure]) -> Figure:
-        """What a reader makes of the output of a level's test; exits with 1 if there is none, or it raises ValueError."""
-        result = next(r for r in self.results[level] if (r.lane, r.name) == (lane, name))
+    def read(self, name: str, lane: str, test: str, reader: Callable[[list[str]], Figure]) -> Figure:
+        """What a reader makes of the output of a machine's test; exits with 1 if there is none, or it raises ValueError."""
+        result = next(r for r in self.results[name] if (r.lane, r.name) == (lane, test))
         try:
             if result.status not in ("pass", "fail"):
                 raise ValueError(f"{result.status} {result.note}")
             return reader(result.log)
         except ValueError as error:
-            fail(1, f"no {name} of the {level}: {error} (log: {self.logs[level]}/ktap)")
+            fail(1, f"no {test} of the {name}: {error} (log: {self.logs[name]}/ktap)")
 
 
 def image(built: Path, folder: Path, programs: Sequence[str]) -> Path:
@@ -62,27 +87,22 @@ def image(built: Path, folder: Path, programs: Sequence[str]) -> Path:
 
 
 @contextmanager
-def boots(
-    kind: str, folder: Path, repo: Path, lanes: dict[str, list[Lane]], programs: Sequence[str],
-    model: Sequence[str] = (), config: str = "emulator",
-) -> Iterator[Boots]:  # fmt: skip
-    """Boot the levels, and put their logs, with what the caller adds, into a folder.
+def boots(kind: str, folder: Path, repo: Path, machines: dict[str, Boot]) -> Iterator[Boots]:
+    """Boot machines, some at once, and put their logs, with what the caller adds, into a folder.
 
-    kind: for names.  lanes: level -> what its machine runs.  programs: of tests/guest, all that the tests need.
-    model: of the CPU, a word that the emulator knows; a Zen 1 if there is none.  config: of configs/, the kernels'.
+    kind: for names.  machines: by name; a level's own has the level's.
     """
     with aside(CACHE / "run") as place, stopped_at_the_end() as runs:
-        for level, planned in lanes.items():
-            built = Images(BASE, repo).image(level, config)
-            named = {test.command[0].removeprefix("./") for lane in planned for test in lane.tests}
-            # A program that a test calls gets into the bundle by a test of its own only.
-            planned[0].tests += [Test(name, SECONDS, [f"./{name}"]) for name in programs if name not in named]
-            bundled = image(built, place / f"{level}.image", programs)
-            runs[level] = Run(bundled, Plan([*FEATURES, *model], planned), place / f"{kind}.{level}")
-            runs[level].start()
+        for name, boot in machines.items():
+            if len(runs) >= AT_ONCE:
+                list(runs.values())[-AT_ONCE].finish()
+            runs[name] = boot.run(repo, f"{kind}.{name}", place)
+            runs[name].start()
         with replaced(folder) as new:
-            logs = {level: run.finish() for level, run in runs.items()}
-            for level, log in logs.items():
-                copy_logs(log, new, level)
-            what = {"stack": stack_of(repo), **made_with(), "when": (log / "when").read_text().strip()}
-            yield Boots(new, what, {level: run.results() for level, run in runs.items()}, logs)
+            booted = Boots(new, {"stack": stack_of(repo), **made_with()})
+            for name, run in runs.items():
+                booted.logs[name] = run.finish()
+                copy_logs(booted.logs[name], new, name)
+                booted.results[name] = run.results()
+                booted.what["when"] = (booted.logs[name] / "when").read_text().strip()
+            yield booted

@@ -76,8 +76,8 @@ def copy_logs(folder: Path, into: Path, name: str) -> None:
 class Run:
     """One boot: what goes in, and the folder in which an equal run is found again."""
 
-    def __init__(self, image: Path, plan: Plan, aside: Path) -> None:
-        """Bundle the plan in a folder aside."""
+    def __init__(self, image: Path, plan: Plan, aside: Path, qemu: str = "") -> None:
+        """Bundle the plan in a folder aside.  qemu: in place of QEMU=."""
         self.aside, self.plan = aside, plan
         self.aside.mkdir(parents=True)
         text = plan.text()
@@ -91,10 +91,12 @@ class Run:
         # The runner's code is in a module; its file in scripts/runners only calls that.
         code = TOP / "scripts" / "avic" / "runners" / f"{RUNNER}.py"
         key += self.runner.read_bytes() + (code.read_bytes() if code.exists() else b"")
+        self.environment = {**os.environ, **({"QEMU": qemu} if qemu else {})}
         if RUNNER == "emulator":
-            key += f"{text}{os.environ['QEMU']}{os.environ.get('CPU')}".encode()
-            key += script(os.environ["QEMU"], "--version").encode()
-            key += foreign_key(os.environ["QEMU"])
+            qemu = self.environment["QEMU"]
+            key += f"{text}{qemu}{os.environ.get('CPU')}".encode()
+            key += script(qemu, "--version").encode()
+            key += foreign_key(qemu)
         else:
             # Which tests get onto a machine depends on whether TESTS names them.
             key += f"{text}{script(self.runner, '--machine')}{os.environ.get('TESTS')}".encode()
@@ -118,12 +120,13 @@ class Run:
             self.reused = (self.done / "when").read_text().strip()
             return
         say(f"running {len(self.plan.tests)} tests on {self.aside.name} (logs: {self.aside})")
-        self.process = subprocess.Popen([self.runner, self.bundle, self.aside])
+        self.process = subprocess.Popen([self.runner, self.bundle, self.aside], env=self.environment)
 
     def finish(self) -> Path:
         """Wait for the runner, and return the folder with what it returned."""
         if self.process:
             status = self.process.wait()
+            self.process = None
             if status not in (0, 1):
                 sys.exit(status)
             (self.aside / "when").write_text(time.strftime("%Y-%m-%d %H:%M:%S\n"))

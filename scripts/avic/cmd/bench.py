@@ -14,6 +14,8 @@ can't be had, or is worse on the stack than it may be.
 
 windows: flips of the VM's inhibit of AVIC per 1,000 ExtINTs, each with an IRQ window of its own.
 vms: what KVM allocates when a VM and its vCPUs are made and closed.
+instructions: how many the CPU executes for what `vms` and `inhibited` do.
+ga_log: how many the host executes for an entry of the IOMMU's GA Log, and for an overflow.  Takes long.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 from avic.base import BASE
-from avic.both import boots
+from avic.both import Boot, boots
 from avic.cmd.flips import read_flips
 from avic.machine import RUNNER, kept, need_qemu
 from avic.paths import TOP
@@ -42,7 +45,8 @@ ROUNDS = (1, 2)
 ARRIVED = re.compile(r"(\d+) of \d+ (?:ExtINTs|interrupts|events) arrived$")
 # Column -> level, and kvm-amd's parameter.  The level "stack" is LEVEL, if that is set.
 COLUMNS = {"base": ("base", "avic=1"), "stack": ("stack", "avic=1"), "avic=0": ("stack", "avic=0")}
-MODEL = ["zen4"]  # on a Zen 1 or 2 the stack has each IPI exit, by erratum 1235
+MODEL = "zen4"  # on a Zen 1 or 2 the stack has each IPI exit, by erratum 1235
+ICOUNT = str(TOP / "ci" / "emulator" / "icount")  # QEMU whose clock counts instructions
 WHERE = {"base": "on the base", "avic=0": "with avic=0"}
 
 
@@ -53,6 +57,9 @@ class Bench:
     head: Sequence[str] = ()
     columns: Sequence[str] = ()
     programs: Sequence[str] = ()
+    features: Sequence[str] = (MODEL,)  # of its machine
+    qemu = ""  # in place of QEMU=
+    seconds = SECONDS  # for a line
 
     def command(self, words: list[str]) -> list[str]:
         """What is run for a line; raises ValueError if the line is wrong."""
@@ -74,6 +81,11 @@ class Bench:
         """Whether it is measured, and not only worked out."""
         return True
 
+    def machine(self, level: str) -> str:
+        """The name of a level's machine, which benches with the same features and QEMU share."""
+        words = [*(word for word in self.features if word != MODEL), *(["icount"] if self.qemu else [])]
+        return ".".join([level, *words])
+
     @property
     def labels(self) -> int:
         """How many columns of the table say what a row is; those with counts come next, the base's first."""
@@ -91,7 +103,7 @@ class Bench:
 
     def test(self, line: Measured, number: int) -> Test:
         """A round of a line as a test."""
-        return Test(f"{'-'.join([self.name, *line.words])}.{number}", SECONDS, self.command(line.words))
+        return Test(f"{'-'.join([self.name, *line.words])}.{number}", self.seconds, self.command(line.words))
 
     def red(self, lines: list[Measured]) -> list[str]:
         """The problems of all lines, each with the words of its line."""
@@ -395,6 +407,101 @@ class Storm(Counted):
         return found or ([f"AVIC is off for {most} interrupts on the stack, {own} come while an ExtINT waits"] if most > own else [])
 
 
+class Instructions(Bench):
+    """bench/instructions: programs that print STEP NUMBER, see tests/guest/counted.h."""
+
+    name, title = "instructions", "instructions: of each step, and of an interrupt"
+    form = "PROGRAM ARGUMENT..."
+    head = ("what", "step", "base", "stack", "avic=0")
+    columns = ("base", "stack", "avic=0")
+    programs = ("on_one_cpu", "vm_life", "software_irqs")
+    qemu = ICOUNT
+    steps: ClassVar = {"vm_life": ("create", "first", "nth", "destroy"), "software_irqs": ("begin",)}
+    # A source of interrupts -> the columns that the stack is held against, and how much more it may take.  avic=0 has no
+    # memslot for the APIC's page: a fault there, as for an EOI, takes less.
+    judged: ClassVar = {
+        "pit": {"base": 1.02, "avic=0": 1.03}, "pit-discard": {"base": 1.02}, "sint": {"base": 1.02},
+        "autoeoi": {"base": 1.02, "avic=0": 1.02},
+    }  # fmt: skip
+
+    def command(self, words: list[str]) -> list[str]:
+        program, *arguments = words
+        (BENCHES["vms"] if program == "vm_life" else BENCHES["inhibited"]).command(arguments)
+        if program not in self.steps:
+            raise ValueError
+        return ["./on_one_cpu", program, *arguments]
+
+    def read(self, words: list[str], log: list[str]) -> dict[str, int]:
+        program, *arguments = words
+        found = {step: int(number) for step, number in re.findall(r"^(\w+) (\d+)$", "\n".join(log), re.MULTILINE)}
+        if program == "software_irqs" and f"{arguments[-1]} of {arguments[-1]} interrupts arrived" not in log:
+            raise ValueError("an interrupt is lost")
+        if not all(found.get(step) for step in self.steps[program]):
+            raise ValueError("not all of its steps are there")
+        events = int(arguments[-1]) if program == "software_irqs" else 1
+        return {step: found[step] // events for step in self.steps[program]}
+
+    def rows(self, line: Measured) -> list[list[str]]:
+        program, *arguments = line.words
+        labels = {"first": "vCPU 1", "nth": f"vCPU {arguments[-1]}", "begin": "interrupt"}
+        return [
+            [
+                " ".join(arguments[:-1]), labels.get(step, step),
+                *(span([counts[step] for counts in line.counts[column]]) for column in self.columns),
+            ]
+            for step in self.steps[program]
+        ]  # fmt: skip
+
+    def problems(self, line: Measured) -> list[str]:
+        """An interrupt must not take more than on the base; with a PIT that reinjects, not more than with avic=0."""
+        found = []
+        for column, slack in self.judged.get(line.words[1], {}).items():
+            stack, other = ([counts["begin"] for counts in line.counts[each]] for each in ("stack", column))
+            if min(stack) > max(other) * slack:
+                found.append(f"{span(stack)} instructions for an interrupt on the stack, {span(other)} {WHERE[column]}")
+        return found
+
+
+class GaLog(Bench):
+    """bench/ga_log."""
+
+    name, title = "ga_log", "instructions of the host's threads for the GA Log"
+    form = "VMS ENTRIES"
+    head = ("VMs", "what", "base", "stack")
+    columns = ("base", "stack")
+    programs = ("ga_log",)
+    features = (MODEL, "iommu")
+    qemu = ICOUNT
+    seconds = 900
+    names: ClassVar = {"entries": "an entry", "overflow log": "overflow: the log's thread", "overflow workers": "overflow: workers"}
+    slack = 1.1  # the thread runs other things of the kernel's as well
+
+    def command(self, words: list[str]) -> list[str]:
+        vms, entries = words
+        if not 0 < int(vms) <= 10000 or not 0 < int(entries) <= 1000:
+            raise ValueError
+        return ["./ga_log", "DEVICE", vms, entries]
+
+    def read(self, words: list[str], log: list[str]) -> dict[str, int]:
+        found = {name: int(number) for name, number in re.findall(r"^([a-z ]+) (\d+)$", "\n".join(log), re.MULTILINE)}
+        if set(found) != set(self.names):
+            raise ValueError(log[0] if log else "it said nothing")
+        return {**found, "entries": found["entries"] // int(words[1])}
+
+    def rows(self, line: Measured) -> list[list[str]]:
+        return [
+            [line.words[0], label, *(span([counts[name] for counts in line.counts[column]]) for column in self.columns)]
+            for name, label in self.names.items()
+        ]  # fmt: skip
+
+    def problems(self, line: Measured) -> list[str]:
+        """An entry must not take more than on the base, however many VMs there are."""
+        stack, base = ([counts["entries"] for counts in line.counts[column]] for column in ("stack", "base"))
+        if min(stack) > max(base) * self.slack:
+            return [f"{span(stack)} instructions for an entry on the stack, {span(base)} on the base"]
+        return []
+
+
 def walk(vcpus: int, percent: int, extints: int) -> tuple[int, int]:
     """What tests/guest/irq_storm.c draws: the interrupts that come while the ExtINT waits, and while anything waits."""
     state = own = every = 0
@@ -436,7 +543,9 @@ def rounded(number: float) -> str:
     return f"{number:.1f}" if number < 1e6 else f"{number:.0e}".replace("e+", "e")
 
 
-BENCHES: dict[str, Bench] = {bench.name: bench for bench in (Windows(), Vms(), Common(), Inhibited(), Storm())}
+BENCHES: dict[str, Bench] = {
+    bench.name: bench for bench in (Windows(), Vms(), Common(), Inhibited(), Storm(), Instructions(), GaLog())
+}
 
 
 def span(numbers: list[int]) -> str:
@@ -465,25 +574,29 @@ def measure(repo: Path, benches: list[Bench], level: str) -> Benches:
     """Boot the levels, and keep what was counted; exits if something was not."""
     found = {bench.name: bench.lines() for bench in benches}
     levels = {"base": "base", "stack": level}
-    lanes: dict[str, dict[str, Lane]] = {each: {} for each in levels.values()}
-    for column, (where, parameter) in COLUMNS.items():
+    machines: dict[str, Boot] = {}
+    for bench, (column, (where, parameter)) in product(benches, COLUMNS.items()):
         tests = [
             bench.test(line, number)
-            for bench in benches if column in bench.columns
-            for line in found[bench.name] if bench.can_run(line) for number in ROUNDS
+            for line in found[bench.name] if column in bench.columns and bench.can_run(line) for number in ROUNDS
         ]  # fmt: skip
-        if tests:
-            lanes[levels[where]][parameter] = Lane(parameter, levels[where], [parameter], tests)
-    programs = list(dict.fromkeys(program for bench in benches for program in bench.programs))
+        if not tests:
+            continue
+        boot = machines.setdefault(bench.machine(levels[where]), Boot(levels[where], [], [], bench.features, bench.qemu))
+        if parameter not in (lane.name for lane in boot.lanes):
+            boot.lanes.append(Lane(parameter, levels[where], [parameter]))
+        next(lane for lane in boot.lanes if lane.name == parameter).tests += tests
+        boot.programs = list(dict.fromkeys([*boot.programs, *bench.programs]))
     whole = level == "stack" and len(benches) == len(BENCHES)
-    planned = {each: list(of.values()) for each, of in lanes.items()}
-    with boots("bench", kept("bench" if whole else "bench.part"), repo, planned, programs, MODEL) as booted:
+    with boots("bench", kept("bench" if whole else "bench.part"), repo, machines) as booted:
         for bench in benches:
             for line in filter(bench.can_run, found[bench.name]):
                 for column in bench.columns:
                     where, parameter = COLUMNS[column]
                     line.counts[column] = [
-                        booted.read(levels[where], parameter, bench.test(line, number).name, partial(bench.read, line.words))
+                        booted.read(
+                            bench.machine(levels[where]), parameter, bench.test(line, number).name, partial(bench.read, line.words)
+                        )
                         for number in ROUNDS
                     ]
         figures = Benches({**booted.what, "level": level}, found)

@@ -19,7 +19,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from avic.base import BASE
-from avic.both import SECONDS, boots
+from avic.both import SECONDS, Boot, boots
 from avic.machine import kept, need_qemu
 from avic.plan import Lane, Test
 from avic.results import BothFlips, Flips, judge_flips, save
@@ -52,11 +52,12 @@ def read_flips(log: list[str]) -> Flips:
 def count_flips(repo: Path) -> BothFlips:
     """Boot both levels, keep what was traced, and return it; exits if there is none."""
     programs = ("flips", "irqwin_flips")
-    lanes = {
-        level: [Lane("flips", level, ["avic=1"], [Test("flips", SECONDS, ["./flips"])])] for level in ("base", "stack")
+    machines = {
+        level: Boot(level, [Lane("flips", level, ["avic=1"], [Test("flips", SECONDS, ["./flips"])])], programs)
+        for level in ("base", "stack")
     }
-    with boots("flips", kept("flips"), repo, lanes, programs) as both:
-        found = BothFlips(both.what, {level: both.read(level, "flips", "flips", read_flips) for level in lanes})
+    with boots("flips", kept("flips"), repo, machines) as both:
+        found = BothFlips(both.what, {level: both.read(level, "flips", "flips", read_flips) for level in machines})
         save(both.folder / "flips.json", found)
         return found
 

@@ -21,7 +21,7 @@ import os
 import re
 
 from avic.base import BASE
-from avic.both import boots
+from avic.both import Boot, boots
 from avic.machine import kept, need_qemu
 from avic.plan import Lane, Test
 from avic.process import fail, show
@@ -60,8 +60,14 @@ def main() -> int:
     levels = [os.environ["LEVEL"]] if os.environ.get("LEVEL") else ["base", "stack"]
     seconds = SHRINKING + int((last - first + 1) * steps * SECONDS_OF_A_STEP)
     command = ["./fuzz", str(first), str(last), str(steps)]
-    lanes = {level: [Lane("fuzz", level, ["avic=1"], [Test("fuzz", seconds, command)])] for level in levels}
-    with boots("fuzz", kept("fuzz"), repo, lanes, ["fuzz"], config=os.environ.get("CONFIG") or "emulator") as both:
+    machines = {
+        level: Boot(
+            level, [Lane("fuzz", level, ["avic=1"], [Test("fuzz", seconds, command)])], ["fuzz"],
+            config=os.environ.get("CONFIG") or "emulator",
+        )
+        for level in levels
+    }  # fmt: skip
+    with boots("fuzz", kept("fuzz"), repo, machines) as both:
         # A base that comes to no end must not hide the stack.
         for level in levels[:-1]:
             [result] = [each for each in both.results[level] if each.name == "fuzz"]
