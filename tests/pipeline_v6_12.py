@@ -195,7 +195,7 @@ class Pipeline(Machine):
 
     def test_5_bench(self) -> None:
         """W2, W3, W6, L2 and irqwin-xen as counts: the rows of docs/PERFORMANCE.md that tell base from stack."""
-        # Without ga_log, which takes ten minutes.
+        # Without ga_log, which takes five minutes.
         benches = ("windows", "vms", "common", "inhibited", "storm", "instructions")
         rows = [" ".join(line.split()) for line in sh(TOP / "scripts/bench", *benches).splitlines()]
         for row in ("2 together lost after 1 1000 1000", "8 together lost after 1 250 250", "8 alone 2000 2000 2000"):

@@ -118,6 +118,12 @@ bit init_ipi[VCPUS];
 #define allowed		(gif && !dead && (nested && masking -> l1_iflag : iflag))
 #define interrupt	(extint || irr[i])
 #define injectable	(extint || (irr[i] && (nested || !avic_on[i])))
+/* What a window is kept for. */
+#ifdef NO_irqwin_extint_only
+#define awaited	injectable
+#else
+#define awaited	extint
+#endif
 /* svm_is_intercept(), of VINTR.  What L2 does can't open a window for L1 that has IRQs disabled. */
 #define intercepted	((vintr && !(nested && masking && !l1_iflag)) || (nested && traps))
 /* The CPU takes V_IRQ, which RFLAGS.IF of L2 masks, as KVM uses V_INTR_MASKING. */
@@ -344,11 +350,6 @@ inline update_irq_window()
 #if defined(NO_irqwin_withdrawn) || defined(NO_irqwin_count)
 	skip
 #else
-#ifdef NO_irqwin_extint_only
-#define awaited	injectable
-#else
-#define awaited	extint
-#endif
 	if
 	:: window && !awaited ->
 		if

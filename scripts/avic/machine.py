@@ -91,7 +91,7 @@ class Run:
         # The runner's code is in a module; its file in scripts/runners only calls that.
         code = TOP / "scripts" / "avic" / "runners" / f"{RUNNER}.py"
         key += self.runner.read_bytes() + (code.read_bytes() if code.exists() else b"")
-        self.environment = {**os.environ, **({"QEMU": qemu} if qemu else {})}
+        self.environment = {**os.environ, "QEMU": qemu} if qemu else dict(os.environ)
         if RUNNER == "emulator":
             qemu = self.environment["QEMU"]
             key += f"{text}{qemu}{os.environ.get('CPU')}".encode()

@@ -78,15 +78,11 @@ static long long cpu_time(const char *begins, pid_t *last)
 /* A process that has VMs with a vCPU each, and goes with its parent; it says when they are there. */
 static void have_vms(int number, int ready)
 {
-	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
-	int kvm = open("/dev/kvm", O_RDWR), vm;
-
-	if (kvm < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL))
-		err(1, "/dev/kvm");
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		err(1, "prctl");
 	for (; number; number--) {
-		vm = xioctl(kvm, KVM_CREATE_VM, 0);
-		xioctl(vm, KVM_ENABLE_CAP, &split);
-		xioctl(vm, KVM_CREATE_VCPU, 0);
+		xioctl(create_vm(&kvm, false), KVM_CREATE_VCPU, 0);
+		close(kvm);
 	}
 	close(ready);
 	for (;;)
@@ -130,31 +126,22 @@ static void hold_up(unsigned int irq, pid_t thread)
 int main(int argc, char **argv)
 {
 	struct vcpu *vcpu = &vcpus[1];
-	volatile uint32_t *taken = NULL;
+	volatile uint32_t *taken;
 	unsigned int irq = log_irq();
 	uint32_t before, i, entries;
 	long long log, workers;
 	struct kind kind;
 	char thread[16];
 	pid_t its = 0;
-	int fd;
 
 	if (argc != 4 || atoi(argv[2]) < 1 || atoi(argv[3]) < 1)
 		errx(2, "usage: ga_log DEVICE VMS ENTRIES");
 	address = argv[1];
 	entries = atoi(argv[3]);
-	kind = kind_of(attribute("class"), attribute("vendor"));
 	snprintf(thread, sizeof(thread), "irq/%u-", irq);
 
 	crowd(atoi(argv[2]) - 1);
-	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	check(fd >= 0, "no eventfd");
-	new_vm(false);
-	add_vcpu(1, 1);
-	open_device(fd);
-	connect_irqfd(vcpu, fd, VECTOR);
-	start_vcpu(1, true);
-	kind.start();
+	kind = start_with_device(VECTOR, true);
 
 	taken = &vcpu->mailbox->taken[VECTOR];
 	log = cpu_time(thread, &its);

@@ -331,4 +331,20 @@ static void open_device(int eventfd)
 	xioctl(device, VFIO_DEVICE_SET_IRQS, &irqs);
 }
 
+/* A VM whose vCPU 1 takes the device's MSIs as this vector; both are started. */
+static struct kind start_with_device(int vector, bool x2apic)
+{
+	struct kind kind = kind_of(attribute("class"), attribute("vendor"));
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	check(fd >= 0, "no eventfd");
+	new_vm(false);
+	add_vcpu(1, 1);
+	open_device(fd);
+	connect_irqfd(&vcpus[1], fd, vector);
+	start_vcpu(1, x2apic);
+	kind.start();
+	return kind;
+}
+
 #endif

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 	uint32_t i, count = 100, before;
 	volatile uint32_t *taken;
 	struct kind kind;
-	int option, fd;
+	int option;
 
 	while ((option = getopt(argc, argv, "d:i:rx")) != -1) {
 		switch (option) {
@@ -54,16 +54,7 @@ int main(int argc, char **argv)
 	}
 	if (!address || !count || optind != argc)
 		help();
-	kind = kind_of(attribute("class"), attribute("vendor"));
-
-	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	check(fd >= 0, "no eventfd");
-	new_vm(false);
-	add_vcpu(1, 1);
-	open_device(fd);
-	connect_irqfd(vcpu, fd, VECTOR);
-	start_vcpu(1, x2apic);
-	kind.start();
+	kind = start_with_device(VECTOR, x2apic);
 
 	taken = &vcpu->mailbox->taken[VECTOR];
 	for (i = 1; i <= count; i++) {

@@ -202,11 +202,15 @@ class Vms(Bench):
             raise ValueError("not all of its steps are there")
         return {f"{step} {kind}": int(n) for step in self.steps for kind, n in zip(self.kinds, found[step])}
 
+    @staticmethod
+    def label(step: str, vcpus: str) -> str:
+        """A step of tests/guest/vm_life.c, for people."""
+        return {"first": "vCPU 1", "nth": f"vCPU {vcpus}"}.get(step, step)
+
     def rows(self, line: Measured) -> list[list[str]]:
         return [
             [
-                line.words[0],
-                f"vCPU {line.words[1]}" if step == "nth" else "vCPU 1" if step == "first" else step,
+                line.words[0], self.label(step, line.words[1]),
                 *(
                     span([counts[f"{step} {kind}"] for counts in line.counts[column]])
                     for kind in self.kinds for column in self.columns
@@ -416,7 +420,7 @@ class Instructions(Bench):
     columns = ("base", "stack", "avic=0")
     programs = ("on_one_cpu", "vm_life", "software_irqs")
     qemu = ICOUNT
-    steps: ClassVar = {"vm_life": ("create", "first", "nth", "destroy"), "software_irqs": ("begin",)}
+    steps: ClassVar = {"vm_life": Vms.steps, "software_irqs": ("begin",)}
     # A source of interrupts -> the columns that the stack is held against, and how much more it may take.  avic=0 has no
     # memslot for the APIC's page: a fault there, as for an EOI, takes less.
     judged: ClassVar = {
@@ -443,10 +447,9 @@ class Instructions(Bench):
 
     def rows(self, line: Measured) -> list[list[str]]:
         program, *arguments = line.words
-        labels = {"first": "vCPU 1", "nth": f"vCPU {arguments[-1]}", "begin": "interrupt"}
         return [
             [
-                " ".join(arguments[:-1]), labels.get(step, step),
+                " ".join(arguments[:-1]), "interrupt" if step == "begin" else Vms.label(step, arguments[-1]),
                 *(span([counts[step] for counts in line.counts[column]]) for column in self.columns),
             ]
             for step in self.steps[program]
@@ -583,9 +586,11 @@ def measure(repo: Path, benches: list[Bench], level: str) -> Benches:
         if not tests:
             continue
         boot = machines.setdefault(bench.machine(levels[where]), Boot(levels[where], [], [], bench.features, bench.qemu))
-        if parameter not in (lane.name for lane in boot.lanes):
-            boot.lanes.append(Lane(parameter, levels[where], [parameter]))
-        next(lane for lane in boot.lanes if lane.name == parameter).tests += tests
+        lane = next((each for each in boot.lanes if each.name == parameter), None)
+        if not lane:
+            lane = Lane(parameter, levels[where], [parameter])
+            boot.lanes.append(lane)
+        lane.tests += tests
         boot.programs = list(dict.fromkeys([*boot.programs, *bench.programs]))
     whole = level == "stack" and len(benches) == len(BENCHES)
     with boots("bench", kept("bench" if whole else "bench.part"), repo, machines) as booted:
