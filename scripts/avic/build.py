@@ -8,6 +8,7 @@ them build with the same environment and fill the same ccache.
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -67,13 +68,26 @@ def jobs() -> int:
     return int(os.environ.get("JOBS") or os.cpu_count() or 1)
 
 
+@functools.cache
+def offline() -> tuple[str, ...]:
+    """What a make's command starts with, so that no Makefile or script of a tree reaches a network.
+
+    Empty, and it is said, where the machine does not let us have a network namespace.
+    """
+    for words in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
+        if not subprocess.run([*words, "true"], stderr=subprocess.DEVNULL).returncode:
+            return words
+    say("no network namespace for builds on this machine (unshare --net): what they run can reach the network")
+    return ()
+
+
 def run_make(log: Path, *command: str | Path) -> bool:
     """Run a make with its output in a log, shown as well if V=1 asks for it; whether it succeeded."""
     log.parent.mkdir(parents=True, exist_ok=True)
     show = bool(os.environ.get("V"))
     with log.open("wb") as output, environment() as env:
         process = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL,
+            [*offline(), *command], env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if show else output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
@@ -202,10 +216,12 @@ class Images:
     def at(self, level: str, patch: str) -> Iterator[str]:
         """The commit of a level; nobody else switches the tree or builds from it meanwhile."""
         with locked(self.repo):
-            yield self.commit(level, patch)
-            # Not on a branch, a commit that the user makes there would be lost.
-            if git(self.repo, "symbolic-ref", "--quiet", "HEAD", check=False).returncode:
-                git(self.repo, "checkout", "--quiet", "stack")
+            try:
+                yield self.commit(level, patch)
+            finally:
+                # Not on a branch, a commit that the user makes there would be lost.
+                if git(self.repo, "symbolic-ref", "--quiet", "HEAD", check=False).returncode:
+                    git(self.repo, "checkout", "--quiet", "stack", check=False)
 
     def commit(self, level: str, patch: str) -> str:
         """The commit of a level, with a patch on top if one is named."""

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from avic.build import environment, fragments, through_ccache
+from avic.build import environment, fragments, offline, through_ccache
 from avic.paths import TOP
 from avic.findings import Finding, Places, of_make
 from avic.tree import git
@@ -95,7 +95,7 @@ class Build:
         with log.open("w") as output, environment() as env:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
-            status, _, _ = Tools.run(command, env=env, stdout=output, stderr=subprocess.STDOUT)
+            status, _, _ = Tools.run([*offline(), *command], env=env, stdout=output, stderr=subprocess.STDOUT)
         return status
 
     def configure(self, config: str) -> None:
