@@ -194,6 +194,31 @@ class Checkout(Scratch):
         with mock.patch.dict(os.environ, {"KUT": str(self.theirs)}):
             self.assertEqual(kut.checkout(), self.theirs.resolve())
 
+    def test_pinned(self) -> None:
+        """The commit that the file names, and no newer one; once."""
+        commit = self.git("rev-parse", "HEAD").strip()
+        (self.theirs / "text").write_text("newer\n")
+        self.git("-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "--all", "--message=newer")
+        source = self.folder / "kut-source"
+        source.write_text(f"# why\nFrom: file://{self.theirs}\nCommit: {commit}\n")
+        with contextlib.redirect_stderr(io.StringIO()):
+            folder = kut.pinned(source)
+        self.assertEqual((folder / "text").read_text(), "committed, 1000 times\n")
+        self.assertEqual(kut.version(folder), commit[:7])
+        shutil.rmtree(self.theirs)
+        self.assertEqual(kut.pinned(source), folder)
+
+    def test_pinned_that_cannot_be_had(self) -> None:
+        """No such commit, nobody who answers, a file that says nothing: nothing is left behind."""
+        source = self.folder / "kut-source"
+        for address, commit in ((f"file://{self.theirs}", "0" * 40), ("git://127.0.0.1:1/kut", "1" * 40)):
+            source.write_text(f"From: {address}\nCommit: {commit}\n")
+            self.assertIn(f"can't be had from {address}: ", self.refused(1, kut.pinned, source))
+        for text in (f"From: file://{self.theirs}\n", f"From: file://{self.theirs}\nCommit: HEAD\n"):
+            source.write_text(text)
+            self.assertIn("want 'From: ADDRESS'", self.refused(1, kut.pinned, source))
+        self.assertEqual(list((self.folder / "cache").rglob("source-*")), [])
+
 
 class InTheMachine(Scratch):
     """ci/inner/run with busybox, as in the machine; in the place of QEMU and its loader is a shell script."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """kvm-unit-tests as tests of a run: KUT= names a checkout of the user's, ci/inner/kut says how they are run.
 
-They are guests that Debian's QEMU runs with KVM, inside the machine (ci/inner/run).  The
-checkout is only read: what is built is built of a copy.
+KUT=pinned is the commit of ci/inner/kut-source, fetched into the cache.  They are guests that
+Debian's QEMU runs with KVM, inside the machine (ci/inner/run).  The checkout is only read:
+what is built is built of a copy.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from avic.tables import read_table
 from avic.tree import git
 
 POLICY = TOP / "ci" / "inner" / "kut"
+SOURCE = TOP / "ci" / "inner" / "kut-source"
+PINNED = "pinned"
 FORM = "test|leave|known|may|less WORD... ## why"
 CONFIGS = "x86/unittests.cfg"
 # As x86/run of kvm-unit-tests has it: a PIT that reinjects would inhibit AVIC.
@@ -174,10 +177,32 @@ def choose(text: str, policy: Policy, flats: Path) -> Guests:
 # The checkout.
 
 
+def pinned(source: Path = SOURCE) -> Path:
+    """A checkout in the cache of the commit that a file like ci/inner/kut-source names; exits with 1 if it can't be had."""
+    fields = dict(re.findall(r"^(\w+): *(\S+)$", source.read_text(), re.MULTILINE))
+    if fields.keys() != {"From", "Commit"} or not re.fullmatch(r"[0-9a-f]{40}", fields["Commit"]):
+        fail(1, f"{source.name}: want 'From: ADDRESS' and 'Commit: 40 hex digits'")
+    address, commit = fields["From"], fields["Commit"]
+    folder = CACHE / "kut" / f"source-{commit[:12]}"
+    if not folder.exists():
+        say(f"fetching kvm-unit-tests {commit[:12]} from {address}")
+        with replaced(folder) as new:
+            git(new, "init", "--quiet")
+            got = git(new, "fetch", "--quiet", "--depth=1", address, commit, check=False)
+            if got.returncode:
+                why = " ".join(got.stderr.split())
+                fail(1, f"kvm-unit-tests can't be had from {address}: {why}: KUT=FOLDER takes a checkout of your own")
+            # What the server sends for it is what git has checked against the commit's name.
+            git(new, "checkout", "--quiet", "--detach", commit)
+    return folder
+
+
 def checkout() -> Path | None:
     """KUT=, None if it is not set; exits with 2 if it is no checkout of kvm-unit-tests."""
     if not (name := os.environ.get("KUT")):
         return None
+    if name == PINNED:
+        return pinned()
     folder = Path(name).expanduser().resolve()
     if not (folder / CONFIGS).is_file() or not (folder / ".git").exists():
         fail(2, f"KUT={name} is no checkout of kvm-unit-tests: it has no {CONFIGS}, or no .git")
