@@ -50,12 +50,15 @@ class Table(unittest.TestCase):
                     self.assertTrue(found.files[file].is_file())
 
     def test_a_disk_that_a_bios_boots(self) -> None:
-        content = foreign.grub().read_bytes()
+        content = foreign.grub("grub").read_bytes()
         self.assertEqual(content[510:512], b"\x55\xaa")
-        self.assertEqual(foreign.grub().read_bytes(), content)
+        self.assertEqual(foreign.grub("grub").read_bytes(), content)
+        # GRUB packs what it brings along.
+        more = foreign.grub("mach", foreign.MACH).read_bytes().rstrip(b"\0")
+        self.assertGreater(len(more), len(content.rstrip(b"\0")) + foreign.MACH.stat().st_size)
         with mock.patch.object(foreign, "GRUB_MODULES", ("no-such-module",)):
             with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
-                foreign.grub()
+                foreign.grub("grub")
 
     def test_lines_that_are_none(self) -> None:
         for line in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tarfile
 from pathlib import Path
 
 from avic import inner
@@ -18,39 +19,51 @@ from avic.tables import read_table
 TABLE = TOP / "ci" / "inner" / "foreign"
 FORM = "NAME SECONDS AVIC CPUS PIT BOOT WANT ## why"
 GRUB = Path("/usr/lib/grub/i386-pc")
-GRUB_CONFIG = TOP / "ci" / "inner" / "grub.cfg"
 GRUB_MODULES = ("biosdisk", "serial", "terminal", "echo", "sleep")
+KERNEL_MODULES = ("memdisk", "tar", "gzio", "multiboot", "boot")
 # What can be booted: QEMU's options, and the file of files/ among them.
 BOOTS = {
     # Its messages go to the serial port as well if there is no screen.
     "seabios": (["-machine", "graphics=off"], ""),
     "ovmf": (["-bios", "files/ovmf"], "ovmf"),
     "grub": (["-drive", "file=files/grub,format=raw"], "grub"),
+    "mach": (["-drive", "file=files/mach,format=raw"], "mach"),
+    "ipxe": (["-machine", "graphics=off", "-kernel", "files/ipxe"], "ipxe"),
     "memtest": (["-kernel", "files/memtest", "-append", "console=ttyS0,115200"], "memtest"),
 }
 OVMF = Path("/usr/share/ovmf/OVMF.fd")
+IPXE = Path("/boot/ipxe.lkrn")
+MACH = Path("/boot/gnumach-1.8-486.gz")
 MEMTEST = Path("/boot/memtest86+x64.bin")
 
 
-def grub() -> Path:
-    """A disk with GRUB that does what ci/inner/grub.cfg says; exits if it can't be made."""
-    boot = need(GRUB / "boot.img")
-    key = digest(boot.read_bytes(), (GRUB / "kernel.img").read_bytes(), GRUB_CONFIG.read_bytes(), *GRUB_MODULES)
+def grub(name: str, kernel: Path | None = None) -> Path:
+    """A disk with GRUB that does what ci/inner/NAME.cfg says, with a kernel as (memdisk)/kernel; exits if it can't be made."""
+    boot, config = need(GRUB / "boot.img"), TOP / "ci" / "inner" / f"{name}.cfg"
+    modules = (*GRUB_MODULES, *(KERNEL_MODULES if kernel else ()))
+    content = need(kernel).read_bytes() if kernel else b""
+    key = digest(boot.read_bytes(), (GRUB / "kernel.img").read_bytes(), config.read_bytes(), content, *modules)
     done = CACHE / "foreign" / key
     if not done.exists():
         with replaced(done) as new:
-            command = ["grub-mkimage", "--format=i386-pc", "--prefix=/", f"--config={GRUB_CONFIG}"]
-            if subprocess.run([*command, f"--output={new}/core", *GRUB_MODULES]).returncode:
+            command = ["grub-mkimage", "--format=i386-pc", "--prefix=/", f"--config={config}", f"--output={new}/core"]
+            if kernel:
+                with tarfile.open(new / "kernel.tar", "w") as tar:
+                    tar.add(kernel, "kernel")
+                command.append(f"--memdisk={new}/kernel.tar")
+            if subprocess.run([*command, *modules]).returncode:
                 fail(1, "grub-mkimage failed: see above")
             # As long as no file system is on the disk, GRUB's core may be right behind its first sector.
-            content = boot.read_bytes() + (new / "core").read_bytes()
-            (new / "disk").write_bytes(content.ljust(1 << 20, b"\0"))
+            disk = boot.read_bytes() + (new / "core").read_bytes()
+            (new / "disk").write_bytes(disk.ljust(2 << 20, b"\0"))
     return done / "disk"
 
 
 def source(file: str) -> Path:
     """What a file of BOOTS is on this machine; exits with 2 if its package is not installed."""
-    return grub() if file == "grub" else need({"ovmf": OVMF, "memtest": MEMTEST}[file])
+    if file in ("grub", "mach"):
+        return grub(file, MACH if file == "mach" else None)
+    return need({"ovmf": OVMF, "ipxe": IPXE, "memtest": MEMTEST}[file])
 
 
 def prepare(path: Path = TABLE) -> Guests:
