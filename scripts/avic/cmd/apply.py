@@ -24,7 +24,7 @@ from avic.exact import apply_all, does_not_apply, stop_there
 from avic.patch import Patch
 from avic.paths import TOP
 from avic.process import fail
-from avic.tree import at_rest, git, rev, set_stack, settle
+from avic.tree import at_rest, git, locked, rev, set_stack, settle
 
 
 def key(onto: str, patches: list[Patch]) -> str:
@@ -40,8 +40,10 @@ def main() -> None:
     stack, applied, onto = at_rest(repo), rev(repo, "refs/avic/applied"), rev(repo, "base")
     made = key(onto, patches)
     stands = repo / ".git" / "avic.applied"
-    on_it = git(repo, "symbolic-ref", "HEAD").stdout.strip() == "refs/heads/stack"
-    if on_it and stack == applied and stands.exists() and raw.read(stands) == f"{made} {stack}":
+    if stack == applied and stands.exists() and raw.read(stands) == f"{made} {stack}":
+        if git(repo, "symbolic-ref", "HEAD").stdout.strip() != "refs/heads/stack":
+            with locked(repo):
+                git(repo, "checkout", "--quiet", "stack")
         print(repo)
         return
     if stack != applied and not os.environ.get("RESET"):
