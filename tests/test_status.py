@@ -74,7 +74,7 @@ class Built(unittest.TestCase):
     def test_help_and_version(self) -> None:
         said = self.run_it("--help")
         self.assertEqual((said.returncode, said.stderr), (0, ""))
-        self.assertRegex(self.run_it("--version").stdout, r"^avic-status 0~\d{8}\.\w+\n$")
+        self.assertRegex(self.run_it("--version").stdout, r"^avic-status 0~\d{14}\.\w+\n$")
         manual = (SOURCE / "avic-status.8").read_text()
         for option in re.findall(r"--[a-z]+", said.stdout):
             self.assertIn(option.replace("-", "\\-"), manual)
@@ -100,8 +100,11 @@ class Built(unittest.TestCase):
 
     def test_package(self) -> None:
         listed = subprocess.check_output(["dpkg-deb", "--contents", self.deb], text=True)
-        for name in ("usr/sbin/avic-status", "usr/share/man/man8/avic-status.8", "completions/avic-status"):
+        for name in ("usr/sbin/avic-status", "usr/share/man/man8/avic-status.8", "completions/avic-status",
+                     "usr/share/doc/avic-status/copyright"):
             self.assertRegex(listed, rf"root/root .*{name}\n")
+        needs = subprocess.check_output(["dpkg-deb", "--field", self.deb, "Depends"], text=True)
+        self.assertRegex(needs, r"^libbpf1 \(>= \S+\), libc6 \(>= \S+\)\n$")
 
     def test_package_installs(self) -> None:
         """Its dependencies can be had here; into a root of its own, where it runs, and leaves nothing when it goes."""
@@ -146,6 +149,26 @@ class Built(unittest.TestCase):
             with self.subTest(files):
                 self.assertIn(f"\nIOMMU    {said}\n", self.shown("host", str(root)))
 
+    def test_posted_interrupts_switched_off(self) -> None:
+        """By the command line, or in kvm_amd: the IOMMU could do it."""
+        for number, (words, value, says) in enumerate((
+            ("quiet intremap=nopost", "Y", "no"),
+            ("quiet amd_iommu_intr=legacy", "Y", "no"),
+            ("quiet", "N", "no"),
+            ("quiet", "Y", "yes"),
+        )):  # fmt: skip
+            root = Path(self.folder.name, f"posts{number}")
+            for name, text in (
+                ("sys/class/iommu/ivhd0/amd-iommu/features", "246577efa2254afa:10"), ("proc/cmdline", words),
+                ("sys/module/kvm_amd/parameters/avic", "Y"), ("sys/module/kvm_amd/parameters/enable_device_posted_irqs", value),
+            ):  # fmt: skip
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text + "\n")
+            with self.subTest(words, parameter=value):
+                shown = self.shown("host", str(root))
+                self.assertIn(f"\nIOMMU    1: interrupts to guests {says}, ", shown)
+                self.assertIn(f" enable_device_posted_irqs={value}\n", shown)
+
     def test_json(self) -> None:
         found = json.loads(self.shown("json", "watched"))
         self.assertEqual(found["host"]["cpu"], 'EPYC "Genoa"')
@@ -176,9 +199,11 @@ class Built(unittest.TestCase):
         ])  # fmt: skip
         # EOIs; ICR without the IPIs that AVIC left to KVM's APIC; no write of the timer or ID, which always exits.
         self.assertEqual(three["vcpus"][0]["spared_when_on"], {"EOI": 50, "ICR": 50, "TMICT": 4, "ID": 3})
-        self.assertEqual(three["vcpus"][0]["ipis_left_to_kvm"], {"INVALID_INT_TYPE": 20, "TARGET_NOT_RUNNING": 6})
+        self.assertEqual(three["vcpus"][0]["ipis_left_to_kvm"], {"INVALID_INT_TYPE": 20, "INVALID_TARGET": 5, "TARGET_NOT_RUNNING": 6})
         # Registers of one name are one.
-        self.assertEqual(three["vcpus"][0]["unaccelerated"], {"ISR": 3, "0x408": 7})
+        self.assertEqual(three["vcpus"][0]["unaccelerated"], {"ISR": 3, "others": 7})
+        # Of a vCPU without any count, what could not be counted may be all.
+        self.assertEqual([vcpu["unaccelerated"] for vcpu in two["vcpus"]], [None, None])
         about = [each["about"] for each in found["advice"]]
         self.assertEqual(about, ["host.x2avic", "host.iommu", "vm.hybrid", "inhibit.NESTED", "inhibit.PIT_REINJ",
                                  "inhibit.HYPERV"])  # fmt: skip
@@ -190,7 +215,8 @@ class Built(unittest.TestCase):
         self.assertIsNone(found["watched_seconds"])
         self.assertEqual(set(found["totals"].values()), {None})
         vcpu = found["vms"][0]["vcpus"][0]
-        for name in ("exits_per_second", "ga_log_entries", "spared_when_on", "unaccelerated", "ipis_left_to_kvm"):
+        for name in ("exits_per_second", "wakeups_per_second", "irq_window_exits_per_second", "ga_log_entries",
+                     "spared_when_on", "unaccelerated", "ipis_left_to_kvm"):
             self.assertIsNone(vcpu[name], name)
 
     def test_text(self) -> None:

@@ -20,12 +20,18 @@ char LICENSE[] SEC("license") = "GPL";
 /* Of a VMCB's int_ctl: a virtual interrupt is pending, by which KVM learns of an IRQ window. */
 #define INT_CTL_IRQ (1u << 8)
 
+/* In the ICR's low half. */
+#define ICR_BUSY (1u << 12)
+
 /* In an IRTE's low half; the hardware's, so it does not change. */
 #define IRTE_LOG_INTR (1ull << 2)
 #define IRTE_GUEST_MODE (1ull << 7)
 
 /* Files of VMs and vCPUs have these; 0 until the first one was found, by its name. */
 __u64 vm_fops, vcpu_fops;
+
+/* The local APIC's registers, by their offsets in units of 16. */
+const volatile __u64 registers;
 
 /* Who reads the iterator, as the kernel numbers processes. */
 __u32 reader;
@@ -36,6 +42,14 @@ struct {
 	__type(key, struct spent);
 	__type(value, __u64);
 } spent SEC(".maps");
+
+/* The inhibits of a process's VM, as it is known to have them; read_kvm() has those from before the watch. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u64);
+} inhibits SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -253,9 +267,16 @@ static void count(void *map, const void *key)
 		count_total(LOST);
 }
 
+/* Of what a guest tries that is no register, only how often: it must not fill the map. */
 static __u32 accessed(__u64 offset, __u64 write)
 {
-	return (__u32)offset | (write & 0xff ? WRITTEN : 0);
+	__u32 what = offset;
+
+	if (offset % 16 || offset >= NO_REGISTER || !(registers >> offset / 16 & 1))
+		what = NO_REGISTER;
+	else if (offset >= BANKS_BEGIN && offset < BANKS_END)
+		what &= ~(BANK_SIZE - 1);
+	return what | (write & 0xff ? WRITTEN : 0);
 }
 
 static void count_spent(__u32 kind, int vcpu_id, __u32 what)
@@ -290,11 +311,11 @@ int emulated(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/kvm_avic_incomplete_ipi")
 int incomplete_ipi(struct bpf_raw_tracepoint_args *ctx)
 {
-	count_spent(IPI, ctx->args[0], ctx->args[3]);
+	count_spent(IPI, ctx->args[0], (__u32)ctx->args[3] | (ctx->args[2] & ICR_BUSY ? BUSY : 0));
 	return 0;
 }
 
-/* reason, set, inhibits.  KVM also says so when nothing changes. */
+/* reason, set, all inhibits after it.  KVM also says so when nothing changes. */
 SEC("raw_tp/kvm_apicv_inhibit_changed")
 int inhibit_changed(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -303,11 +324,18 @@ int inhibit_changed(struct bpf_raw_tracepoint_args *ctx)
 		.reason = ctx->args[0],
 	};
 	bool set = ctx->args[1] & 0xff;
+	__u64 *before, after = ctx->args[2];
 	struct switches *old, new = {};
+	bool was_set;
 
-	old = bpf_map_lookup_elem(&switches, &key);
-	if (old && old->is_set == set)
+	/* A VM begins without any. */
+	before = bpf_map_lookup_elem(&inhibits, &key.tgid);
+	was_set = before && *before >> (key.reason & 63) & 1;
+	if (bpf_map_update_elem(&inhibits, &key.tgid, &after, BPF_ANY))
+		count_total(LOST);
+	if (was_set == set)
 		return 0;
+	old = bpf_map_lookup_elem(&switches, &key);
 	if (old)
 		new = *old;
 	new.is_set = set;

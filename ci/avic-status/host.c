@@ -14,7 +14,8 @@
 #define IOMMU_GA (1ull << 7)
 #define IOMMU_GUEST_VAPIC (1ull << 21)
 
-static const char *const names[PARAMETERS_MAX] = { "avic", "npt", "nested", "enable_ipiv", "force_avic" };
+static const char *const names[PARAMETERS_MAX] = { "avic", "npt", "nested", "enable_ipiv", "force_avic",
+						   "enable_device_posted_irqs" };
 
 /* A file's first line, "" if there is none; root is "" but in tests. */
 static void read_line(const char *root, const char *path, char *line, size_t size)
@@ -101,7 +102,7 @@ void read_host(struct host *host, const char *root)
 	read_iommus(host, root);
 	read_line(root, "/proc/cmdline", line, sizeof(line));
 	host->iommu_legacy = strstr(line, "amd_iommu_intr=legacy") || strstr(line, "intremap=off") ||
-			     strstr(line, "nointremap");
+			     strstr(line, "intremap=nopost") || strstr(line, "nointremap");
 	snprintf(path, sizeof(path), "%s/sys/module/kvm_amd", root);
 	host->kvm_amd = !access(path, F_OK);
 	for (i = 0; i < PARAMETERS_MAX && names[i]; i++) {

@@ -25,6 +25,22 @@ static void misses(struct host *host, bool it_does, const char *key)
 		host->missing[host->missing_count++] = key;
 }
 
+static bool iommu_may_post(const struct host *host)
+{
+	return host->iommus && host->iommu_ga && host->iommu_posts && !host->iommu_legacy;
+}
+
+/* KVM says no also where AVIC is off, or the IOMMU can't. */
+static bool kvm_posts(const struct host *host)
+{
+	return !says_no(parameter(host, "enable_device_posted_irqs"));
+}
+
+bool host_posts(const struct host *host)
+{
+	return iommu_may_post(host) && kvm_posts(host);
+}
+
 /* What is missing, the most important first: nothing else is if that is. */
 void judge_host(struct host *host)
 {
@@ -48,6 +64,7 @@ void judge_host(struct host *host)
 	misses(host, !host->iommus, "host.iommu");
 	misses(host, host->iommus && !(host->iommu_ga && host->iommu_posts), "host.iommu-posts");
 	misses(host, host->iommus && host->iommu_legacy, "host.iommu-legacy");
+	misses(host, iommu_may_post(host) && !says_no(parameter(host, "avic")) && !kvm_posts(host), "host.posted-irqs");
 }
 
 void judge_vcpu(struct vcpu *vcpu, const struct vm *vm)

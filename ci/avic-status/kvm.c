@@ -2,11 +2,13 @@
 /* What KVM does with AVIC: read from the kernel by avic.bpf.c, and made sense of here. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,18 +73,20 @@ static double now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
+static void *must(void *memory)
+{
+	if (!memory) {
+		fprintf(stderr, "avic-status: no memory: end something else, or raise this user's limit (ulimit -v)\n");
+		exit(1);
+	}
+	return memory;
+}
+
 /* One more element at the end of an array. */
 static void *grown(void *array, size_t count, size_t size)
 {
 	/* In powers of two. */
-	if (count & (count - 1))
-		return array;
-	array = realloc(array, (count ? 2 * count : 1) * size);
-	if (!array) {
-		fprintf(stderr, "avic-status: no memory\n");
-		exit(1);
-	}
-	return array;
+	return count & (count - 1) ? array : must(realloc(array, (count ? 2 * count : 1) * size));
 }
 
 #define GROW(array, count) ((array) = grown((array), (count), sizeof(*(array))), &(array)[(count)++])
@@ -134,9 +138,7 @@ static void *joined(const char *module, size_t *size)
 	}
 	first = (void *)base;
 	second = (void *)more;
-	both = calloc(1, sizeof(*header) + base_size + module_size);
-	if (!both)
-		exit(1);
+	both = must(calloc(1, sizeof(*header) + base_size + module_size));
 	header = (void *)both;
 	header->magic = first->magic;
 	header->version = first->version;
@@ -364,8 +366,9 @@ static bool has_needed(const struct btf *btf)
 	for (i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
 		if (member_type(btf, find(btf, needed[i].type, BTF_KIND_STRUCT), needed[i].member))
 			continue;
-		fprintf(stderr, "avic-status: this kernel's KVM has no %s.%s: take a newer avic-status; "
-				"this one knows kernels from %s\n", needed[i].type, needed[i].member, known_kernels);
+		fprintf(stderr, "avic-status: this kernel's KVM has no %s.%s: this avic-status knows kernels from %s; "
+				"for a newer one take a newer avic-status\n",
+			needed[i].type, needed[i].member, known_kernels);
 		return false;
 	}
 	return true;
@@ -379,6 +382,11 @@ static bool readable_types(struct kvm_reader *reader, char *path, size_t size)
 		return false;
 	}
 	reader->btf = read_types("kvm_amd", &reader->types);
+	if (!reader->btf) {
+		fprintf(stderr, "avic-status: the kernel's types can't be read: %s: they may be newer than this "
+				"avic-status, which knows kernels from %s\n", strerror(errno), known_kernels);
+		return false;
+	}
 	if (!find(reader->btf, "vcpu_svm", BTF_KIND_STRUCT)) {
 		fprintf(stderr, "avic-status: kvm_amd does not tell its types: the kernel has to be built with "
 				"CONFIG_DEBUG_INFO_BTF_MODULES=y\n");
@@ -430,6 +438,7 @@ struct kvm_reader *open_kvm(bool watching, bool verbose)
 	if (!watching)
 		bpf_object__for_each_program(program, reader->avic->obj)
 			bpf_program__set_autoload(program, program == reader->avic->progs.vms);
+	reader->avic->rodata->registers = known_registers();
 	if (!find(reader->btf, "amd_iommu_restart_ga_log", BTF_KIND_FUNC))
 		bpf_program__set_autoload(reader->avic->progs.overflow, false);
 	error = -avic__load(reader->avic);
@@ -494,12 +503,15 @@ static void read_name(unsigned int tgid, char *name, size_t size)
 	free(line);
 }
 
+/* Not by /proc, which may hide others' processes (hidepid). */
+static bool is_gone(uint32_t thread)
+{
+	return kill(thread, 0) && errno == ESRCH;
+}
+
 static bool made_by(const struct record *record)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%u/task/%d", record->tgid, record->owner);
-	return !access(path, F_OK);
+	return !syscall(SYS_tgkill, record->tgid, record->owner, 0) || errno != ESRCH;
 }
 
 /* A VM's and a vCPU's file may be open in several processes: the one that made the VM counts. */
@@ -574,7 +586,8 @@ static bool iterate(struct kvm_reader *reader, struct kvm_status *status, int pi
 	}
 	close(fd);
 	if (got < 0) {
-		fprintf(stderr, "avic-status: reading the kernel's VMs: %s\n", strerror(errno));
+		fprintf(stderr, "avic-status: the kernel's VMs can't be read: %s: try again; --verbose shows what "
+				"libbpf says\n", strerror(errno));
 		return false;
 	}
 	return true;
@@ -748,6 +761,10 @@ static void remember_firsts(struct kvm_reader *reader, const struct kvm_status *
 		else if (reader->has_picture)
 			/* A VM that came while we watch: what it has was seen to come. */
 			new.reasons = 0;
+		else if (reader->watches[WATCH_INHIBITS])
+			/* Unless an event has come first, which knows better. */
+			bpf_map__update_elem(reader->avic->maps.inhibits, &new.tgid, sizeof(new.tgid),
+					     &new.reasons, sizeof(new.reasons), BPF_NOEXIST);
 		if (has_another(status, vm) || (!old && had_a_vm(reader, vm->record.tgid)))
 			new.sure = false;
 		*GROW(firsts, count) = new;
@@ -756,14 +773,6 @@ static void remember_firsts(struct kvm_reader *reader, const struct kvm_status *
 	reader->firsts = firsts;
 	reader->firsts_count = count;
 	reader->has_picture = true;
-}
-
-static bool is_gone(uint32_t thread)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%u", thread);
-	return access(path, F_OK);
 }
 
 /* Of processes and threads that are gone nothing is counted any more, and their numbers come again. */
@@ -775,9 +784,10 @@ static void forget_the_gone(const struct kvm_reader *reader)
 	} maps[] = {
 		{ reader->avic->maps.spent, sizeof(struct spent) },
 		{ reader->avic->maps.switches, sizeof(struct switched) },
+		{ reader->avic->maps.inhibits, sizeof(__u32) },
 	};
 	union {
-		__u32 thread; /* what both begin with */
+		__u32 thread; /* what all begin with */
 		struct spent spent;
 		struct switched switched;
 	} key, next;
@@ -797,23 +807,36 @@ static void forget_the_gone(const struct kvm_reader *reader)
 	}
 }
 
-/* An ID of a VM does not come again for long, but the map would get full. */
-static void forget_logs(const struct kvm_reader *reader, const struct kvm_status *status)
+/* VMs whose GA Log entries were counted so far. */
+static size_t read_logged(const struct kvm_reader *reader, struct logged **keys)
 {
 	int fd = bpf_map__fd(reader->avic->maps.logged);
-	struct logged key, next;
-	bool more = !bpf_map_get_next_key(fd, NULL, &next);
-	size_t i, j;
+	struct logged key, *before = NULL, last;
+	size_t count = 0;
 
-	while (more) {
-		key = next;
-		more = !bpf_map_get_next_key(fd, &key, &next);
-		for (i = 0; i < status->vms_count && status->vms[i].record.vm_id != key.vm_id; i++)
+	while (!bpf_map_get_next_key(fd, before, &key)) {
+		*GROW(*keys, count) = key;
+		last = key;
+		before = &last;
+	}
+	return count;
+}
+
+/*
+ * An ID of a VM does not come again for long, but the map would get full.  keys: from before
+ * the VMs were read, so that a VM that is not among these is gone, or nobody asks for it.
+ */
+static void forget_logs(const struct kvm_reader *reader, const struct kvm_status *status, const struct logged *keys,
+			size_t count)
+{
+	int fd = bpf_map__fd(reader->avic->maps.logged);
+	size_t i, k;
+
+	for (k = 0; k < count; k++) {
+		for (i = 0; i < status->vms_count && status->vms[i].record.vm_id != keys[k].vm_id; i++)
 			;
-		for (j = 0; j < reader->firsts_count && reader->firsts[j].vm_id != key.vm_id; j++)
-			;
-		if (i == status->vms_count && j < reader->firsts_count)
-			bpf_map_delete_elem(fd, &key);
+		if (i == status->vms_count)
+			bpf_map_delete_elem(fd, &keys[k]);
 	}
 }
 
@@ -829,18 +852,23 @@ static bool same_numbers(const struct kvm_reader *reader)
 
 bool read_kvm(struct kvm_reader *reader, struct kvm_status *status, int pid)
 {
+	struct logged *logged = NULL;
+	size_t logged_count = read_logged(reader, &logged), i, j;
 	double time = now();
-	size_t i, j;
+	bool good;
 
 	memset(status, 0, sizeof(*status));
-	if (!iterate(reader, status, pid) || !same_numbers(reader)) {
+	good = iterate(reader, status, pid) && same_numbers(reader);
+	if (good)
+		forget_logs(reader, status, logged, logged_count);
+	else
 		free_status(status);
+	free(logged);
+	if (!good)
 		return false;
-	}
 	memcpy(status->reason_names, reader->reason_names, sizeof(status->reason_names));
 	memcpy(status->cause_names, reader->cause_names, sizeof(status->cause_names));
 	status->verdicts = reader->verdicts;
-	forget_logs(reader, status);
 	remember_firsts(reader, status);
 	qsort(status->vms, status->vms_count, sizeof(*status->vms), by_process);
 	for (i = 0; i < status->vms_count; i++) {

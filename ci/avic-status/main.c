@@ -191,7 +191,7 @@ static void show_screen(const char *text)
 		text += length + (text[length] == '\n');
 	}
 	if (*text)
-		printf("... (--once shows all)\n");
+		printf("... (a larger terminal, or output to a file, shows all)\n");
 }
 
 static bool show_one(const struct host *host, const struct kvm_status *status, const struct settings *settings,

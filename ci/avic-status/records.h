@@ -39,12 +39,23 @@ struct record {
 enum spent_kind {
 	UNACCELERATED, /* an exit for a register with AVIC on; what: its offset, or with WRITTEN */
 	EMULATED,      /* KVM read or wrote a register for the guest; what: the same */
-	IPI,	       /* AVIC could not deliver an IPI to its end; what: why */
+	IPI,	       /* AVIC could not deliver an IPI to its end; what: why, or with BUSY */
 	SPENT_KINDS,
 };
 
 /* In what: the register was written, not read. */
 #define WRITTEN (1u << 31)
+
+/* In what: the CPU has left the ICR busy, so that KVM writes it once more. */
+#define BUSY (1u << 30)
+
+/* In what, for an offset: where there is no register. */
+#define NO_REGISTER 0x400
+
+/* Each 256 bits wide, and counted as one: ISR, TMR, IRR. */
+#define BANKS_BEGIN 0x100
+#define BANKS_END 0x280
+#define BANK_SIZE 0x80
 
 /* Exits of the thread that runs a vCPU. */
 struct spent {

@@ -29,19 +29,30 @@ static const struct {
 
 /* Why AVIC left an IPI to KVM; the hardware's number. */
 #define INVALID_INT_TYPE 0
+#define INVALID_TARGET 2
 
 /* "" if there is none. */
 static const char *register_name(unsigned int offset)
 {
 	size_t i;
 
-	for (i = 0; i < 3; i++)
-		if (offset >= 0x100 + 0x80 * i && offset < 0x180 + 0x80 * i)
-			return ((const char *const[]){ "ISR", "TMR", "IRR" })[i];
+	if (offset >= BANKS_BEGIN && offset < BANKS_END)
+		return ((const char *const[]){ "ISR", "TMR", "IRR" })[(offset - BANKS_BEGIN) / BANK_SIZE];
 	for (i = 0; i < sizeof(registers) / sizeof(*registers); i++)
 		if (registers[i].offset == offset)
 			return registers[i].name;
 	return "";
+}
+
+uint64_t known_registers(void)
+{
+	uint64_t all = 0;
+	unsigned int offset;
+
+	for (offset = 0; offset < NO_REGISTER; offset += 16)
+		if (*register_name(offset))
+			all |= 1ull << offset / 16;
+	return all;
 }
 
 /* Whether AVIC carries out an access by itself; what: as in struct spent. */
@@ -63,14 +74,12 @@ static void name_count(const struct kvm_status *status, const struct spent *key,
 {
 	unsigned int offset = key->what & ~WRITTEN;
 
-	if (key->kind == IPI && key->what < CAUSES_MAX)
-		snprintf(name, size, "%s", status->cause_names[key->what]);
+	if (key->kind == IPI && (key->what & ~BUSY) < CAUSES_MAX)
+		snprintf(name, size, "%s", status->cause_names[key->what & ~BUSY]);
 	else if (key->kind == IPI)
-		snprintf(name, size, "%u", key->what);
-	else if (*register_name(offset))
-		snprintf(name, size, "%s", register_name(offset));
+		snprintf(name, size, "%u", key->what & ~BUSY);
 	else
-		snprintf(name, size, "%#x", offset);
+		snprintf(name, size, "%s", *register_name(offset) ? register_name(offset) : "others");
 }
 
 static const struct advice *advice(const char *key)
@@ -158,9 +167,10 @@ static uint64_t spared(const struct kvm_status *status, const struct vcpu *vcpu,
 {
 	uint64_t all = times(status, vcpu, EMULATED, what), left = times(status, vcpu, UNACCELERATED, what);
 
-	/* Of IPIs that AVIC leaves to KVM, only those of other types come to that place. */
+	/* Of IPIs that AVIC leaves to KVM, only those come to that place for which KVM writes the ICR. */
 	if (what == (ICR | WRITTEN))
-		left += times(status, vcpu, IPI, INVALID_INT_TYPE);
+		left += times(status, vcpu, IPI, INVALID_INT_TYPE | BUSY) +
+			times(status, vcpu, IPI, INVALID_TARGET | BUSY);
 	return accelerated(what) && all > left ? all - left : 0;
 }
 
@@ -175,13 +185,16 @@ static const char *vm_state(const struct vm *vm)
 	return on == vm->vcpus_count ? (on ? "on" : "allowed") : on ? "partly" : "off";
 }
 
+/* Fewer names than that of registers, and of causes. */
+#define NAMES_MAX 64
+
 /* Calls what it is given for each register or cause of a vCPU's counts, added up by name. */
 static void each_count(const struct kvm_status *status, const struct vcpu *vcpu, unsigned int kind, bool only_spared,
 		       void (*call)(void *context, const char *name, uint64_t times), void *context)
 {
 	const struct count *each = NULL;
-	char names[64][32];
-	uint64_t sums[64];
+	char names[NAMES_MAX][32];
+	uint64_t sums[NAMES_MAX];
 	size_t count = 0, k;
 
 	while ((each = next_count(status, vcpu, each))) {
@@ -196,11 +209,11 @@ static void each_count(const struct kvm_status *status, const struct vcpu *vcpu,
 			continue;
 		for (k = 0; k < count && strcmp(names[k], name); k++)
 			;
-		/* A guest may try a great many that are none. */
-		if (k == 64)
-			k--;
+		/* A cause that this program does not know has a number for its name. */
+		if (k == NAMES_MAX)
+			continue;
 		if (k == count) {
-			snprintf(names[count], sizeof(*names), "%s", k < 63 ? name : "others");
+			snprintf(names[count], sizeof(*names), "%s", name);
 			sums[count++] = 0;
 		}
 		sums[k] += number;
@@ -272,7 +285,7 @@ void show_host(FILE *out, const struct host *host)
 		!host->x2avic ? "no" : host->x2avic_4k ? "yes, 4096 vCPUs" : "yes, 512 vCPUs");
 	if (host->iommus)
 		fprintf(out, "IOMMU    %d: interrupts to guests %s, x2APIC %s\n", host->iommus,
-			yes(host->iommu_ga && host->iommu_posts && !host->iommu_legacy), yes(host->iommu_xt));
+			yes(host_posts(host)), yes(host->iommu_xt));
 	else
 		fprintf(out, "IOMMU    none\n");
 	fprintf(out, "kvm_amd ");
@@ -536,7 +549,8 @@ static void json_host(struct json *json, const struct host *host)
 	boolean(json, "x2avic_4k", host->x2avic_4k);
 	boolean(json, "erratum_1235", host->erratum_1235);
 	number(json, "iommus", host->iommus);
-	boolean(json, "iommu_posts", host->iommu_ga && host->iommu_posts && !host->iommu_legacy);
+	boolean(json, "iommu_posts", host_posts(host));
+	boolean(json, "iommu_x2apic", host->iommu_xt);
 	boolean(json, "kvm_amd", host->kvm_amd);
 	begin(json, "parameters", '{');
 	for (i = 0; i < PARAMETERS_MAX && host->parameters[i].name; i++)
@@ -561,7 +575,8 @@ static void json_counts(struct json *json, const char *key, const struct kvm_sta
 	static const enum watch watches[] = {
 		[UNACCELERATED] = WATCH_UNACCELERATED, [EMULATED] = WATCH_EMULATED, [IPI] = WATCH_IPIS
 	};
-	bool seen = status->seen[watches[kind]];
+	/* Where nothing is counted of a vCPU, that may be what was lost. */
+	bool seen = status->seen[watches[kind]] && (!status->totals[LOST] || next_count(status, vcpu, NULL));
 
 	if (only_spared)
 		seen = seen && status->seen[WATCH_UNACCELERATED] && status->seen[WATCH_IPIS];
@@ -587,6 +602,8 @@ static void json_vcpu(struct json *json, const struct kvm_status *status, const 
 	known(json, "irq_window_exits", vcpu->record.window_exits != UNKNOWN, vcpu->record.window_exits, 0);
 	known(json, "wakeups", vcpu->record.wakeups != UNKNOWN, vcpu->record.wakeups, 0);
 	known(json, "exits_per_second", vcpu->exits_per_s >= 0, vcpu->exits_per_s, 1);
+	known(json, "irq_window_exits_per_second", vcpu->window_exits_per_s >= 0, vcpu->window_exits_per_s, 1);
+	known(json, "wakeups_per_second", vcpu->wakeups_per_s >= 0, vcpu->wakeups_per_s, 1);
 	known(json, "irtes", vcpu->record.irtes != UNKNOWN, vcpu->record.irtes, 0);
 	known(json, "irtes_posted", vcpu->record.irtes != UNKNOWN, vcpu->record.irtes_posted, 0);
 	known(json, "irtes_logged", vcpu->record.irtes != UNKNOWN, vcpu->record.irtes_logged, 0);

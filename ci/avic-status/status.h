@@ -63,7 +63,7 @@ struct host {
 	bool erratum_1235;
 	int iommus;
 	bool iommu_ga, iommu_posts, iommu_xt; /* all of them can */
-	bool iommu_legacy;		      /* the command line forbids it */
+	bool iommu_legacy;		      /* the command line forbids that they post interrupts */
 	bool kvm_amd;
 	struct parameter parameters[PARAMETERS_MAX];
 	const char *missing[ADVICE_MAX]; /* keys of advices */
@@ -152,11 +152,15 @@ void free_status(struct kvm_status *status);
 const char *parameter(const struct host *host, const char *name);
 /* Fill in what is missing, the most important first. */
 void judge_host(struct host *host);
+/* Whether interrupts of devices can be posted to guests. */
+bool host_posts(const struct host *host);
 /* Fill in whether AVIC is on for a vCPU, how, and why not. */
 void judge_vcpu(struct vcpu *vcpu, const struct vm *vm);
 
 /* ---- show.c: both ways to print it ---- */
 
+/* The local APIC's registers, by their offsets in units of 16. */
+uint64_t known_registers(void);
 void show_host(FILE *out, const struct host *host);
 /* all: what does not change, too. */
 void show_text(FILE *out, const struct host *host, const struct kvm_status *status, bool all);

@@ -52,16 +52,18 @@ static struct count counts[] = {
 	{ { 12, UNKNOWN, EMULATED, 0xb0 | WRITTEN }, 8 },
 	{ { 31, UNKNOWN, EMULATED, 0xb0 | WRITTEN }, 50 },
 	{ { 31, UNKNOWN, EMULATED, 0x300 | WRITTEN }, 70 },
-	{ { 31, 0, IPI, 0 }, 20 },
+	{ { 31, 0, IPI, 0 }, 5 }, /* KVM sends it, and does not write the ICR */
+	{ { 31, 0, IPI, 0 | BUSY }, 15 },
+	{ { 31, 0, IPI, 2 | BUSY }, 5 },
 	{ { 31, UNKNOWN, EMULATED, 0x380 | WRITTEN }, 9 }, /* exits with AVIC, too */
 	{ { 31, UNKNOWN, EMULATED, 0x380 }, 4 },	    /* does not */
 	{ { 31, UNKNOWN, EMULATED, 0x390 }, 5 },	    /* exits with AVIC, too */
 	{ { 31, UNKNOWN, EMULATED, 0x20 }, 3 },
 	{ { 31, UNKNOWN, EMULATED, 0x20 | WRITTEN }, 1 },
 	{ { 31, 0, IPI, 1 }, 6 },
-	{ { 31, 0, UNACCELERATED, 0x110 }, 1 },
-	{ { 31, 0, UNACCELERATED, 0x120 }, 2 },
-	{ { 31, 0, UNACCELERATED, 0x408 | WRITTEN }, 7 },
+	{ { 31, 0, UNACCELERATED, 0x100 }, 1 },
+	{ { 31, 0, UNACCELERATED, 0x100 | WRITTEN }, 2 },
+	{ { 31, 0, UNACCELERATED, NO_REGISTER | WRITTEN }, 7 },
 	{ { 99, UNKNOWN, EMULATED, 0xb0 | WRITTEN }, 1000 },
 };
 
@@ -92,6 +94,7 @@ int main(int argc, char **argv)
 	strcpy(status.reason_names[6], "HYPERV");
 	strcpy(status.cause_names[0], "INVALID_INT_TYPE");
 	strcpy(status.cause_names[1], "TARGET_NOT_RUNNING");
+	strcpy(status.cause_names[2], "INVALID_TARGET");
 	for (i = 0; i < 3; i++) {
 		vms[i].vcpus = vcpus[i];
 		vms[i].vcpus_count = i < 2 ? 2 : 1;

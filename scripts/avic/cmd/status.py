@@ -30,8 +30,14 @@ SOURCE = TOP / "ci" / "avic-status"
 KEY = re.compile(r"(?:host|vm|inhibit)\.[\w-]+")
 KINDS = ("has", "lacks", "fixed")
 WHATS = ("member", "enum", "type", "function", "parameter")
-# A library's symbol versions decide which one of Debian's is needed.
-DEPENDS = "libbpf1 (>= 1:1.1), libc6 (>= 2.36), libelf1, zlib1g"
+COPYRIGHT = """\
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+Copyright: the authors of this project, see its git log
+License: GPL-2
+ On Debian systems the text is in /usr/share/common-licenses/GPL-2.
+"""
 
 
 def quoted(text: str) -> str:
@@ -90,9 +96,10 @@ def tables() -> str:
 
 
 def version() -> str:
-    """The commit, after a date, so that a newer one is a newer package."""
-    said = git(TOP, "log", "-1", "--format=%cd-%h", "--date=format:%Y%m%d", check=False).stdout.strip()
-    return f"0~{said.replace('-', '.')}" if said else "0"
+    """The commit, after its time, so that a newer one is a newer package."""
+    utc = ("--format=%cd.%h", "--date=format-local:%Y%m%d%H%M%S")
+    said = git(TOP, "log", "-1", *utc, check=False, env={"TZ": "UTC"}).stdout.strip()
+    return f"0~{said}" if said else "0"
 
 
 def make(out: Path) -> None:
@@ -116,10 +123,24 @@ def make(out: Path) -> None:
         fail(1, "avic-status does not build, see below", built.stdout)
 
 
+def depends(program: Path, place: Path) -> str:
+    """The Depends line for a program by what it is linked with here, '' for a static one; place: an empty folder."""
+    if os.environ.get("STATIC"):
+        return ""
+    (place / "debian").mkdir()
+    (place / "debian/control").write_text("Source: avic-status\n\nPackage: avic-status\nArchitecture: any\n")
+    said = subprocess.run(["dpkg-shlibdeps", "-O", program], cwd=place, capture_output=True, text=True)
+    if said.returncode:
+        fail(1, f"dpkg-shlibdeps can't tell what {program} needs: apt-get install dpkg-dev", said.stderr)
+    return f"Depends: {said.stdout.strip().removeprefix('shlibs:Depends=')}\n"
+
+
 def package(out: Path) -> Path:
     """A Debian package of what was built."""
     deb = out / f"avic-status_{version()}_amd64.deb"
-    with scratch("avic-deb.") as root:
+    with scratch("avic-deb.") as root, scratch("avic-shlibs.") as place:
+        (root / "usr/share/doc/avic-status").mkdir(parents=True)
+        (root / "usr/share/doc/avic-status/copyright").write_text(COPYRIGHT)
         for source, target, mode in (
             (out / "avic-status", "usr/sbin/avic-status", 0o755),
             (SOURCE / "avic-status.8", "usr/share/man/man8/avic-status.8", 0o644),
@@ -130,10 +151,9 @@ def package(out: Path) -> Path:
             (root / target).chmod(mode)
         root.chmod(0o755)
         (root / "DEBIAN").mkdir()
-        depends = "" if os.environ.get("STATIC") else f"Depends: {DEPENDS}\n"
         (root / "DEBIAN/control").write_text(
             f"Package: avic-status\nVersion: {version()}\nArchitecture: amd64\nSection: admin\nPriority: optional\n"
-            f"Maintainer: nobody <nobody@localhost>\n{depends}"
+            f"Maintainer: nobody <nobody@localhost>\n{depends(out / 'avic-status', place)}"
             "Description: whether KVM uses AVIC, for which vCPUs, and why not\n"
             " It only reads, with BPF, on a live host with an AMD CPU.\n"
         )
