@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -12,13 +14,14 @@ from pathlib import Path
 
 from avic.aside import replaced
 from avic.base import BASE
-from avic.build import Tree, digest, jobs, run_make, through_ccache
+from avic.build import APART, Tree, digest, jobs, run_make, through_ccache
 from avic.process import fail, say, script
 from avic.tree import git
 
 MODULES = ("kvm.ko", "kvm-amd.ko")
 # Of these the modules' build needs Kconfig files and Makefiles only.
 UNUSED = ("drivers", "fs", "net", "sound", "samples", "Documentation")
+NOT_THERE = re.compile(r".*\.[ch]")
 KEPT = 14 * 24 * 3600  # seconds
 
 
@@ -30,6 +33,22 @@ def source_tree(repo: Path) -> Tree:
 def alone(repo: Path) -> AbstractContextManager[None]:
     """There is one source tree and one build folder: exits if another run has them."""
     return source_tree(repo).alone()
+
+
+@functools.cache
+def rest(repo: Path, tree: str) -> str:
+    """A hash of what the modules' build can see of one of the UNUSED folders."""
+    entries = (entry.partition("\t") for entry in git(repo, "ls-tree", "-r", "-z", tree).stdout.split("\0"))
+    return digest(*(f"{what} {name}\n" for what, _, name in entries if not NOT_THERE.fullmatch(name)))
+
+
+def source(repo: Path, commit: str) -> str:
+    """A hash of all that the modules' build of a commit can see: a patch of a driver alone changes no module."""
+    entries = (entry.partition("\t") for entry in git(repo, "ls-tree", "-z", commit).stdout.split("\0"))
+    return digest(*(
+        f"{rest(repo, what.split()[-1]) if name in UNUSED else what} {name}\n"
+        for what, _, name in entries if what and name not in APART
+    ))  # fmt: skip
 
 
 class Modules:
@@ -63,7 +82,7 @@ class Modules:
     def build(self, name: str, commit: str, diff: str = "") -> tuple[Path, str]:
         """The folder with the modules, and what went wrong, '' if nothing."""
         compiler = subprocess.check_output(["gcc", "--version"])
-        key = digest(self.config, compiler, self.tree.source(commit), *self.make, diff)
+        key = digest(self.config, compiler, source(self.repo, commit), *self.make, diff)
         done = self.folder / "modules" / key
         if done.exists():
             os.utime(done)

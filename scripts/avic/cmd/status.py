@@ -31,12 +31,8 @@ KEY = re.compile(r"(?:host|vm|inhibit)\.[\w-]+")
 KINDS = ("has", "lacks", "fixed")
 WHATS = ("member", "enum", "type", "function", "parameter")
 COPYRIGHT = """\
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-
-Files: *
-Copyright: the authors of this project, see its git log
-License: GPL-2
- On Debian systems the text is in /usr/share/common-licenses/GPL-2.
+Copyright: the authors of this project, see its git log.
+License: GPL-2; on Debian systems the text is in /usr/share/common-licenses/GPL-2.
 """
 
 
