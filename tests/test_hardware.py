@@ -193,6 +193,98 @@ class Connection(unittest.TestCase):
             remote.files_of(b"Welcome to this machine\n" * 100)
 
 
+class Clock:
+    """In place of module time; a driver that waits for hours never ends."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now > 100000:
+            raise AssertionError("it has no limit")
+
+
+class Driver(unittest.TestCase):
+    """What the driver does with a job that does not end, and with one that is another's."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.clock = Clock()
+        self.enterContext(mock.patch.object(hardware, "time", self.clock))
+        self.enterContext(mock.patch.object(hardware, "say"))
+        self.enterContext(mock.patch.dict(os.environ, {"HOST": ""}))
+        self.job = hardware.Job(remote.Host(), self.folder)
+
+    def follow(self, state: str, connected: bool) -> str:
+        """What comes of it, within 100 seconds, if the machine's state stays so."""
+        self.job.attend = mock.Mock(poll=lambda: None if connected else 0)
+
+
+        def asked() -> str:
+            self.clock.sleep(1)
+            return state
+
+        with mock.patch.object(self.job, "state", asked), mock.patch.object(self.job, "live"):
+            return self.job.follow(100)
+
+    def test_a_job_that_does_not_end(self) -> None:
+        for connected in (True, False):
+            self.assertEqual(self.follow("running", connected), "running")
+        self.assertLess(self.clock.now, 300)
+
+    def test_a_machine_that_is_not_there(self) -> None:
+        self.assertEqual(self.follow("", False), "")
+        self.assertLess(self.clock.now, hardware.LOST_SECONDS + 60)
+
+    def test_it_is_power_cycled(self) -> None:
+        """One that does not end, and one that is not there; not one that rebooted by itself."""
+        (self.folder / "bundle").mkdir()
+        (self.folder / "bundle/plan").write_text(Plan([], []).text())
+        for state, times in (("running", 1), ("", 1), ("gone", 0), ("taken", 0)):
+            with (
+                self.subTest(state), mock.patch.object(hardware, "power_cycle") as power, mock.patch.object(self.job, "send"),
+                mock.patch.object(self.job, "follow", return_value=state), mock.patch.object(self.job, "last_words"),
+            ):  # fmt: skip
+                hardware.on_running_kernel(self.job, self.folder, self.folder)
+                self.assertEqual(power.call_count, times)
+
+    def test_what_it_asks_for_is_its_own_jobs(self) -> None:
+        (self.folder / "token").write_text(f"{self.job.token}\n")
+        asked = self.job.ours("echo this one").replace(str(remote.JOB), str(self.folder))
+        run = ["sh", "-c", asked]
+        self.assertEqual(subprocess.run(run, capture_output=True, text=True).stdout, "this one\n")
+        (self.folder / "token").write_text("of another job\n")
+        done = subprocess.run(run, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+
+
+class Preflight(unittest.TestCase):
+    def test_each_check_is_made(self) -> None:
+        text = (TOP / "ci/hardware/preflight").read_text()
+        checks = ["cpu", "iommu", "vms", "memory", "crash", "spare_device", "kernel", "modules", "state"]
+        stubs = "".join(f"{name}() {{ echo {name}; }}\n" for name in [*checks, "kexec"])
+        body = text[text.index("\ncpu\n") :]
+        for there, want in ((False, checks), (True, [*checks[:6], "kexec"])):
+            with tempfile.TemporaryDirectory() as folder:
+                if there:
+                    (Path(folder) / "kexec").touch()
+                command = ["busybox", "sh", "-c", f"want={folder} missing=0\n{stubs}{body}"]
+                self.assertEqual(subprocess.run(command, capture_output=True, text=True).stdout.split(), want)
+
+    def test_what_a_crash_leaves(self) -> None:
+        """No reboot and no last words: told before, as somebody would have to press a button."""
+        text = (TOP / "ci/hardware/preflight").read_text()
+        functions = text[text.index("ok() {") : text.index("flag() {")] + text[text.index("crash() {") : text.index("# A network card is in use")]
+        for panic, backend, want in (("0", "(null)", ["without panic", "without pstore"]), ("10", "efi", ["ok panic", "ok pstore"])):
+            stub = f"cat() {{ case $1 in */panic) echo {panic} ;; */backend) echo '{backend}' ;; esac; }}\n"
+            done = subprocess.run(["busybox", "sh", "-c", f"{functions}\n{stub}crash"], capture_output=True, text=True)
+            self.assertEqual([" ".join(line.split()[:2]) for line in done.stdout.splitlines()], want)
+
+
 class Settings(unittest.TestCase):
     def test_kexec_needs_the_name_of_a_machine(self) -> None:
         """Or it would reboot the one on which it is started."""
@@ -280,6 +372,17 @@ class Kexec(unittest.TestCase):
         self.assertEqual(len(ours.splitlines()), len(init.splitlines()))
         with self.assertRaises(ValueError):
             remote.serial_init("poweroff -f", "ttyS7")
+
+    def test_a_kernel_that_stands_still_reboots(self) -> None:
+        """It has the detectors whose panics are asked for, and the chipset's timer for the watchdog that init feeds."""
+        config = (TOP / "configs/hardware.config").read_text() + (TOP / "configs/emulator.config").read_text()
+        needs = {
+            "softlockup_panic=1": "SOFTLOCKUP_DETECTOR|HARDLOCKUP_DETECTOR", "hung_task_panic=1": "DETECT_HUNG_TASK",
+            "nmi_watchdog=panic": "HARDLOCKUP_DETECTOR",
+        }  # fmt: skip
+        for word in hardware.PANICS[1:]:
+            self.assertRegex(config, rf"(?m)^CONFIG_(?:{needs[word]})=y$")
+        self.assertRegex(config, r"(?m)^CONFIG_SP5100_TCO=y$")
 
     def test_what_systemd_refuses_is_not_left_to_the_next_kexec(self) -> None:
         text = (TOP / "ci/hardware/boot").read_text()

@@ -55,6 +55,11 @@ rmmod() {
 	[ ! -e "$T/used" ] && [ -d "/sys/module/$1" ] && rm -r "/sys/module/$1"
 }
 insmod() { :; }
+bind() { [ ! -e "$T/bind" ] || sleep 1000; }
+grep() {
+	busybox grep "$@"
+	[ "$1" != -rs ] || busybox cat "$T/setting" 2>/dev/null
+}
 # After the machine's own module is unloaded: the job's one comes.
 modinfo() { mkdir -p /sys/module/kvm; }
 cat() {
@@ -162,6 +167,54 @@ class Job(unittest.TestCase):
         said = self.machine(BEGIN + kill + BEGIN + LEASE + END, "echo x; [ $(ls /tmp | wc -l) -gt 0 ] || sleep 5; echo '# plan done'")
         self.assertIn("done: restored\nmark: \n", said)
         self.assertNotRegex(said, "busy")
+
+    def test_the_next_job_restores_before_it_begins(self) -> None:
+        """The machine has its own module back as soon as it is taken anew."""
+        kill = "kill -KILL $(pgrep -f hardware/guard) $(pgrep -f hardware/supervise)\nsleep 1\n"
+        said = self.machine(BEGIN + "ls /sys/module | sed 's/^/before: /'\n" + kill + TAKE + "; ls /sys/module", "echo x; sleep 100")
+        self.assertNotIn("before: kvm_amd", said)
+        self.assertTrue(said.endswith("\nkvm\nkvm_amd\n"), said)
+
+    @slow
+    def test_a_device_that_hangs(self) -> None:
+        """vfio-pci never takes it, and nobody gets it back: the job ends all the same."""
+        (self.folder / "bind").touch()
+        (self.folder / "want/vfio").write_text("0000:00:04.0\n")
+        said = self.machine(BEGIN.replace("until grep", f"until [ -e {JOB}/done ] || grep") + LEASE + END)
+        self.assertIn("Bail out! error: vfio-pci does not take 0000:00:04.0", said)
+        self.assertIn("mark: no end in: bind vfio-pci vfio-pci\nno end in: give_back\n", said)
+        self.assertIn("log: 0000:00:04.0 is not given back", said)
+
+    def test_what_the_machine_was_set_to(self) -> None:
+        """A sysctl that the job leaves changed is said, and asks for a reboot."""
+        (self.folder / "setting").write_text("/proc/sys/vm/toy:1\n")
+        said = self.machine(BEGIN + f"echo /proc/sys/vm/toy:2 >{self.folder}/setting\n" + LEASE + END, "echo x; sleep 3; echo '# plan done'")
+        self.assertIn("done: not restored\nmark: the machine is not as it was", said)
+        self.assertIn("log: +setting /proc/sys/vm/toy:2", said)
+
+    def test_who_is_killed_when_memory_runs_out(self) -> None:
+        guard = "echo guard $(cat /proc/$(pgrep -f hardware/guard | head -n 1)/oom_score_adj)\n"
+        said = self.machine(BEGIN + guard + LEASE + END, "cat /proc/self/oom_score_adj; sleep 3; echo '# plan done'")
+        # A container's root may not.
+        may = not subprocess.run(["sh", "-c", "echo -1000 >/proc/self/oom_score_adj"], stderr=subprocess.DEVNULL).returncode
+        self.assertIn("guard -1000\n" if may else "log: sh: write error: Permission denied\n", said)
+        self.assertIn("ktap: 500\n", said)
+
+    def test_only_its_own_driver_keeps_a_job_alive(self) -> None:
+        attend = "; ".join(
+            f"touch -d @1 {JOB}/lease; (echo; sleep 2) | PATH={JOB}/work/bin sh {JOB}/work/hardware/attend {token} 0 >/run/said & "
+            f"sleep 1; echo {token} $(stat -c %Y {JOB}/lease) $(cat /run/said)" for token in ("other", "one")
+        )  # fmt: skip
+        said = self.machine(BEGIN + attend, "echo x; sleep 100")
+        self.assertRegex(said, r"(?m)^other 1$")
+        self.assertRegex(said, r"(?m)^one \d{10} x$")
+
+    def test_last_words_of_earlier_kernels_stay_there(self) -> None:
+        folder = "/var/lib/systemd/pstore"
+        old = f"mount -t tmpfs tmpfs /var/lib; mkdir -p {folder}; echo old >{folder}/old\n"
+        new = f"echo new >{folder}/new\n"
+        said = self.machine(old + BEGIN + new + LEASE + END + f"cat {JOB}/pstore/*", "echo x; sleep 3; echo '# plan done'")
+        self.assertTrue(said.endswith("\nnew\n"), said)
 
     def test_two_drivers_at_one_leftover(self) -> None:
         """One restores and gets the machine; the other one has to wait."""
