@@ -113,6 +113,34 @@ class SpareDevice(unittest.TestCase):
                 self.assertRegex(done.stdout, f"^MISSING vfio 0000:00:04.0 .*{why}" if why else "^ok vfio 0000:00:04.0\n$", done.stderr)
 
 
+    def functions(self) -> str:
+        text = (TOP / "ci/hardware/preflight").read_text()
+        return text[text.index("# A network card is in use") : text.index("spare_device() {")]
+
+    def test_a_network_that_is_up(self) -> None:
+        """With a cable or without; a virtio device has it one folder deeper."""
+        for below, flags, up in (("net/eth0", "0x1003", True), ("virtio0/net/eth0", "0x1003", True), ("net/eth0", "0x1002", False)):
+            with self.subTest(below, flags=flags), tempfile.TemporaryDirectory() as folder:
+                card = Path(folder) / "0000:00:04.0" / below
+                card.mkdir(parents=True)
+                (card / "flags").write_text(f"{flags}\n")
+                (card / "operstate").write_text("down\n")
+                command = ["busybox", "sh", "-c", f"pci={folder}\n{self.functions()}\nnetwork_up 0000:00:04.0"]
+                self.assertEqual(subprocess.run(command).returncode == 0, up)
+
+    def test_who_drives_a_device_by_itself(self) -> None:
+        """The files that VFIO and UIO have for it, and no others."""
+        with tempfile.TemporaryDirectory() as folder:
+            device = Path(folder) / "0000:00:04.0"
+            device.mkdir()
+            (device / "iommu_group").symlink_to("../../../../kernel/iommu_groups/12")
+            stub = "users_of() { echo \"$1\"; }\n"
+            command = ["busybox", "sh", "-c", f"pci={folder}\n{stub}{self.functions()}\ndevice_users 0000:00:04.0"]
+            files = subprocess.check_output(command, text=True).strip()
+        for name, theirs in (("vfio/12", 1), ("vfio/devices/vfio3", 1), ("uio0", 1), ("vfio/123", 0), ("vfio/vfio", 0), ("null", 0)):
+            self.assertEqual(bool(re.match(files, f"/dev/{name}")), bool(theirs), name)
+
+
 class SmallRun(unittest.TestCase):
     def test_no_room_for_the_logs(self) -> None:
         """/run may be small: what the logs may need has to be free there before a job begins."""
@@ -251,6 +279,31 @@ class Driver(unittest.TestCase):
             ):  # fmt: skip
                 hardware.on_running_kernel(self.job, self.folder, self.folder)
                 self.assertEqual(power.call_count, times)
+
+    def test_a_job_that_is_to_end_and_does_not(self) -> None:
+        """Whoever pressed Ctrl-C waits as long as a machine may take to restore itself, and no longer."""
+
+        def asked() -> str:
+            self.clock.sleep(1)
+            return "running"
+
+        with mock.patch.object(self.job, "state", asked), mock.patch("builtins.print") as said:
+            self.job.stop("stopped by the driver")
+        self.assertLess(self.clock.now, 370)
+        self.assertIn("was not seen to be restored", said.call_args[0][0])
+
+    def test_the_command_of_the_serial_line_reads_nothing_of_ours(self) -> None:
+        (self.folder / "plan").write_text(Plan([], []).text())
+        with (
+            mock.patch.dict(os.environ, {"SERIAL": "cat"}), mock.patch.object(hardware, "pack_for_kexec"),
+            mock.patch.object(hardware, "archive"), mock.patch.object(self.job, "host"),
+            mock.patch.object(hardware, "fail", side_effect=RuntimeError), mock.patch.object(hardware, "read_serial", return_value=""),
+            mock.patch.object(hardware, "came_back"), mock.patch.object(hardware.os, "killpg"),
+            mock.patch.object(hardware.subprocess, "Popen") as serial,
+        ):  # fmt: skip
+            self.job.host.run.return_value.returncode = 0
+            hardware.boot_there(self.job, self.folder, self.folder, self.folder)
+        self.assertEqual(serial.call_args[1]["stdin"], subprocess.DEVNULL)
 
     def test_what_it_asks_for_is_its_own_jobs(self) -> None:
         (self.folder / "token").write_text(f"{self.job.token}\n")

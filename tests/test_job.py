@@ -57,14 +57,34 @@ rmmod() {
 insmod() { :; }
 bind() { [ ! -e "$T/bind" ] || sleep 1000; }
 grep() {
-	busybox grep "$@"
 	[ "$1" != -rs ] || busybox cat "$T/setting" 2>/dev/null
+	busybox grep "$@"
 }
-# After the machine's own module is unloaded: the job's one comes.
-modinfo() { mkdir -p /sys/module/kvm; }
+# After the machine's own module is unloaded: the job's one comes, with what it depends on.
+modinfo() {
+	mkdir -p /sys/module/kvm
+	busybox cat "$T/depends" 2>/dev/null
+}
+cut() {
+	case "$*" in
+	*/proc/modules) echo other && ls -1 /sys/module | busybox grep -v '^kvm' ;;
+	*) busybox cut "$@" ;;
+	esac
+}
+# /dev/kvm is a line.
+stat() {
+	case "$*" in
+	*/dev/kvm) busybox cat "$T/device" 2>/dev/null ;;
+	*) busybox stat "$@" ;;
+	esac
+}
+chmod() { echo "device $1 0:0" >"$T/device"; }
+chown() { read -r _ mode _ <"$T/device" && echo "device $mode $1" >"$T/device"; }
 cat() {
 	if [ $# = 0 ] && [ -e "$T/overrun" ]; then
 		rm "$T/overrun"
+		# Until the job's first line.
+		head -n 3
 		return 1
 	fi
 	busybox cat "$@"
@@ -192,6 +212,23 @@ class Job(unittest.TestCase):
         self.assertIn("done: not restored\nmark: the machine is not as it was", said)
         self.assertIn("log: +setting /proc/sys/vm/toy:2", said)
 
+    def test_what_kvm_belongs_to(self) -> None:
+        """/dev/kvm gets back its mode and its owner; a module that ours depends on goes again."""
+        (self.folder / "device").write_text("device 660 0:78\n")
+        (self.folder / "depends").write_text("ccp\n")
+        changed = f"ls /sys/module | sed 's/^/meanwhile: /'\necho device 600 0:0 >{self.folder}/device\n"
+        said = self.machine(BEGIN + changed + LEASE + END, "echo x; sleep 3; echo '# plan done'")
+        self.assertIn("meanwhile: ccp\n", said)
+        self.assertIn("done: restored\n", said)
+        self.assertNotIn("\nmodule: ccp", said)
+        self.assertEqual((self.folder / "device").read_text(), "device 660 0:78\n")
+
+    def test_probes_of_others_stay(self) -> None:
+        tracing = "/sys/kernel/tracing"
+        made = f"mkdir -p {tracing}/instances/avic/events/avic; printf 'p:mine/own a\\np:avic/one b\\n' >{tracing}/kprobe_events\n"
+        said = self.machine(BEGIN + made + LEASE + END + f"cat {tracing}/kprobe_events", "echo x; sleep 3; echo '# plan done'")
+        self.assertTrue(said.endswith("\np:mine/own a\np:avic/one b\n-:avic/one\n"), said)
+
     def test_who_is_killed_when_memory_runs_out(self) -> None:
         guard = "echo guard $(cat /proc/$(pgrep -f hardware/guard | head -n 1)/oom_score_adj)\n"
         said = self.machine(BEGIN + guard + LEASE + END, "cat /proc/self/oom_score_adj; sleep 3; echo '# plan done'")
@@ -238,6 +275,19 @@ class Job(unittest.TestCase):
         said = self.machine(BEGIN + LEASE + END, later)
         self.assertIn("Bail out! splat: [    0.000001] BUG: late", said)
 
+    def test_the_kernels_log_ran_over(self) -> None:
+        """What was lost may have been a splat: without one the job is no good, either."""
+        (self.folder / "overrun").touch()
+        said = self.machine(BEGIN + LEASE + END, "echo x; sleep 2; echo '# plan done'")
+        self.assertIn("Bail out! error: lines of the kernel's log are lost", said)
+
+    def test_a_kernel_that_prints_without_end(self) -> None:
+        case = BEGIN + LEASE + END.replace("log ktap console", "log ktap") + f"echo size $(stat -c %s {JOB}/console)"
+        line = "4,3,1,-;" + "x" * 3000
+        said = self.machine(case, f"echo x; yes '{line}' | head -n 6000 >/dev/kmsg; sleep 60", RUN_SIZE="60m")
+        self.assertIn("Bail out! error: console has 16000000 bytes, and is cut off", said)
+        self.assertTrue(said.endswith("\nsize 16000000\n"), said[-200:])
+
     def test_what_the_kernel_said_before_is_not_taken_along(self) -> None:
         said = self.machine(BEGIN + LEASE + END)
         self.assertNotIn("owner", said)
@@ -252,7 +302,7 @@ class Job(unittest.TestCase):
     def test_no_disk_is_written_to(self) -> None:
         """Nothing outside of the job's own memory can be written to, and a core file never is."""
         plan = f"ulimit -c; echo y >{self.folder}/written; echo '# plan done'"
-        said = self.machine(BEGIN + LEASE + END, plan)
+        said = self.machine("ulimit -c unlimited\n" + BEGIN + LEASE + END, plan)
         self.assertFalse((self.folder / "written").exists())
         self.assertRegex(said, r"(?m)^ktap: 0$")
         self.assertIn("done: restored", said)

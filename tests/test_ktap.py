@@ -167,6 +167,11 @@ class Damage(unittest.TestCase):
                 wrong = {"error", "not-run"} & set(found.values())
                 self.assertTrue(wrong, line)
 
+    def test_what_a_terminal_would_obey(self) -> None:
+        """In a test's name; a result's line with such a character is a damaged one."""
+        running = ktap.Progress.of(self.text.partition("    # sum ")[0] + "\n    # start \x1b[2Jone\n")
+        self.assertEqual(running.test, "?[2Jone")
+
     def test_a_damaged_skip_is_no_pass(self) -> None:
         for line in ("ok 3 after # SKIP no AVIC", "ok 3 after # KIP no AVIC", "ok 3 after"):
             block = ["    # taint: 0", f"    {line}"]
