@@ -130,14 +130,14 @@ def changed(repo: Path, one: str, other: str) -> set[str]:
     return {name for name in names if name and not OF_MODULES.match(name)}
 
 
-def kernel_of(build: str) -> tuple[list[str], str]:
-    """The arguments for Images.image(), and the patch for KVM's modules; build: see avic.proof.parts_of()."""
+def kernel_of(build: str) -> tuple[str, str, str]:
+    """The kernel's configuration, its patch of ci/races, and one for KVM's modules alone; build: see avic.proof.parts_of()."""
     if not build or build in KERNELS:
-        return [build or "emulator"], ""
+        return build or "emulator", "", ""
     diff = (RACES / f"{build}.patch").read_text()
     if all(map(OF_MODULES.match, re.findall(r"^\+\+\+ b/(.*)", diff, re.MULTILINE))):
-        return ["emulator"], diff
-    return ["emulator", build], ""
+        return "emulator", "", diff
+    return "emulator", build, ""
 
 
 def levels_for(rows: list[Row], top: int, chosen: bool) -> set[int]:
@@ -154,10 +154,13 @@ def levels_for(rows: list[Row], top: int, chosen: bool) -> set[int]:
 
 def build_levels(repo: Path, build: str, rows: list[Row], chosen: bool) -> dict[int, Built]:
     """Modules and kernel of each level that the rows need, see levels_for(); exits if one does not build."""
-    kernel, diff = kernel_of(build)
+    config, patch, diff = kernel_of(build)
+    builds = Images(BASE, repo)
 
     def image(level: str) -> Path:
-        return Images(BASE, repo).image(level, *kernel)
+        # Without selftests: each case has those of the whole stack.
+        with builds.at(level, patch) as commit:
+            return builds.kernel(level, config, commit, builds.folder / "-".join(filter(None, [level, config, patch])))
 
     images = {"stack": image("stack")}
     builder = Modules(repo, images["stack"], build)
