@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/avic/remote.py: what is sent to a hardware machine, and what its results have to show."""
 
+import contextlib
 import io
 import os
 import re
@@ -185,6 +186,31 @@ class Connection(unittest.TestCase):
         with mock.patch.object(remote.Host, "run", return_value=subprocess.CompletedProcess([], 0, f"Welcome!\n{boot}")):
             self.assertEqual(hardware.Job(remote.Host(), Path("/nowhere")).boot_id(), boot)
 
+    def noisy(self) -> remote.Host:
+        """A machine whose login has something to say."""
+        host = self.here()
+
+        def command(text: str) -> list[str]:
+            return ["sh", "-c", f"echo 'Welcome!'; printf '\\033[2Jto you' >&2; {text}"]
+
+        self.enterContext(mock.patch.object(host, "command", command))
+        return host
+
+    def test_a_greeting_is_no_answer(self) -> None:
+        """Nor part of an archive; and what it says on stderr does not reach the terminal as it is."""
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            host = self.noisy()
+            self.assertEqual(host.run("echo one; echo two").stdout, "one\ntwo")
+            self.assertEqual(host.fetch("echo abc", 4), b"abc\n")
+            self.assertIsNone(host.fetch("echo abc", 3))
+            shown = io.StringIO()
+            with contextlib.redirect_stdout(shown):
+                hardware.describe(host)
+        flags = re.search(r"(?m)^flags[^:]*: (.*)", Path("/proc/cpuinfo").read_text())
+        self.assertEqual(shown.getvalue().splitlines()[0], flags[1] if flags else "")
+        self.assertEqual(said.getvalue(), "?[2Jto you\n" * 4)
+
     def test_it_lends_the_machine_nothing(self) -> None:
         """No agent, no shared connection, and a name that is no option."""
         with mock.patch.dict(os.environ, {"HOST": "-oProxyCommand=x"}):
@@ -219,6 +245,19 @@ class Connection(unittest.TestCase):
         self.assertEqual(remote.files_of(data.getvalue()), {"done": b"end"})
         with self.assertRaises(tarfile.TarError):
             remote.files_of(b"Welcome to this machine\n" * 100)
+
+    def test_what_comes_out_is_no_more_than_what_came(self) -> None:
+        """A small archive may hold much, if it is packed, or if a file in it has holes."""
+        with tempfile.TemporaryDirectory() as folder:
+            with open(f"{folder}/ktap", "wb") as file:
+                file.truncate(8 << 20)
+            packed, sparse = (
+                subprocess.check_output(["tar", "--create", "--file=-", f"--directory={folder}", option, "ktap"]) for option in ("-z", "--sparse")
+            )  # fmt: skip
+        self.assertLess(len(packed) + len(sparse), 100000)
+        with self.assertRaises(tarfile.TarError):
+            remote.files_of(packed)
+        self.assertEqual(remote.files_of(sparse), {})
 
 
 class Clock:
@@ -304,6 +343,27 @@ class Driver(unittest.TestCase):
             self.job.host.run.return_value.returncode = 0
             hardware.boot_there(self.job, self.folder, self.folder, self.folder)
         self.assertEqual(serial.call_args[1]["stdin"], subprocess.DEVNULL)
+
+    def test_a_driver_that_comes_late_does_nothing(self) -> None:
+        """All that changes the machine asks whose job is there: the bundle, the pre-flight, another kernel."""
+        (self.folder / "plan").write_text(Plan([], []).text())
+        asked: list[str] = []
+
+        def run(text: str, *_: object, **__: object) -> subprocess.CompletedProcess[str]:
+            asked.append(text)
+            return subprocess.CompletedProcess([], 0, "")
+
+        with (
+            mock.patch.object(self.job.host, "run", run), mock.patch.dict(os.environ, {"SERIAL": "true"}), mock.patch.object(hardware, "pack_for_kexec"),
+            mock.patch.object(hardware, "archive"), mock.patch.object(hardware, "read_serial", return_value=""),
+            mock.patch.object(hardware, "came_back"), mock.patch.object(hardware.os, "killpg"),
+        ):  # fmt: skip
+            self.job.send(b"")
+            self.job.preflight()
+            hardware.boot_there(self.job, self.folder, self.folder, self.folder)
+        self.assertEqual(len(asked), 4)
+        for text in asked:
+            self.assertIn(f'= {self.job.token} ] && {{', text)
 
     def test_what_it_asks_for_is_its_own_jobs(self) -> None:
         (self.folder / "token").write_text(f"{self.job.token}\n")

@@ -48,6 +48,7 @@ mkdir -p /sys/module/$1/parameters
 }
 FUNCTIONS = r"""
 rmmod() {
+	[ "$1" != "$(busybox cat "$T/stays" 2>/dev/null)" ] || return 1
 	if [ -e "$T/stuck" ] && [ -e "$(busybox cat "$T/stuck")" ]; then
 		mv "$T/stuck" "$T/used"
 		sleep 1000
@@ -175,7 +176,9 @@ class Job(unittest.TestCase):
     def test_supervise_is_killed(self) -> None:
         """Its parent restores; nothing of the job lives on."""
         kill = "kill -KILL $(pgrep -f hardware/supervise)\n"
-        said = self.machine(BEGIN + LEASE + kill + END + "pgrep -f kmsg; pgrep -f run-plan", "echo x; sleep 100")
+        left = "pgrep -f hardware/follow; pgrep -f run-plan"
+        said = self.machine(BEGIN + left + "; echo begun\n" + LEASE + kill + END + left, "echo x; sleep 100")
+        self.assertRegex(said, r"(\d+\n){2,}begun")
         self.assertIn("done: restored", said)
         self.assertIn("Bail out! error: supervise was killed", said)
         self.assertTrue(said.endswith("module: kvm_amd\n"), said)
@@ -222,6 +225,37 @@ class Job(unittest.TestCase):
         self.assertIn("done: restored\n", said)
         self.assertNotIn("\nmodule: ccp", said)
         self.assertEqual((self.folder / "device").read_text(), "device 660 0:78\n")
+
+    def test_a_module_that_ours_depended_on_stays(self) -> None:
+        (self.folder / "depends").write_text("ccp\n")
+        (self.folder / "stays").write_text("ccp\n")
+        said = self.machine(BEGIN + LEASE + END)
+        self.assertIn("done: not restored\n", said)
+        self.assertIn("log: a module that kvm needed does not unload", said)
+
+    def test_something_is_mounted_below_proc(self) -> None:
+        """As systemd's binfmt_misc; the job's own /proc hides it."""
+        said = self.machine("mount -t ramfs x /proc/irq\n" + BEGIN + LEASE + END)
+        self.assertIn("done: restored\nmark: \n", said)
+        self.assertNotIn("Bail out!", said)
+
+    @slow
+    def test_the_kernels_log_has_nothing_of_ours(self) -> None:
+        """kernel.printk_devkmsg=off: no splat would be seen."""
+        path = self.folder / "hardware/supervise"
+        path.write_text(path.read_text().replace('echo "$begins" >/dev/kmsg', ":"))
+        said = self.machine(BEGIN.replace("until grep", f"until [ -e {JOB}/done ] || grep") + LEASE + END)
+        self.assertIn("Bail out! error: the kernel's log can't be followed", said)
+
+    @slow
+    def test_nobody_watches_any_more(self) -> None:
+        """Guard and supervise are killed, and the driver is gone: the tests end all the same."""
+        (self.folder / "want/lease").write_text("2")
+        kill = "kill -KILL $(pgrep -f hardware/guard) $(pgrep -f hardware/supervise)\n"
+        look = "pgrep -f run-plan | sed 's/^/plan: /'\n"
+        said = self.machine(BEGIN + kill + look.replace("plan: ", "at first: ") + "sleep 12\n" + look, "echo x; sleep 100")
+        self.assertIn("at first: ", said)
+        self.assertNotIn("plan: ", said)
 
     def test_probes_of_others_stay(self) -> None:
         tracing = "/sys/kernel/tracing"

@@ -54,6 +54,16 @@ within() {
 	wait $child
 }
 
+# lease_is_over SECONDS: whether the driver has shown no sign of life for so long; keeps what it saw
+# in last_stamp and renewed.
+lease_is_over() {
+	stamp=$(stat -c %y $job/lease)
+	if [ "$stamp" != "$last_stamp" ]; then
+		last_stamp=$stamp renewed=$(uptime_s)
+	fi
+	[ $(($(uptime_s) - renewed)) -gt "$1" ]
+}
+
 # capped: copy stdin to stdout as it comes, up to log_bytes.
 capped() {
 	dd bs=64k iflag=count_bytes count=$log_bytes status=none

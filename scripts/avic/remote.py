@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import shlex
 import subprocess
+import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 from avic.base import Base
@@ -18,6 +21,8 @@ from avic.plan import Plan, listed
 from avic.raw import printable
 from avic.runners.emulator import MODELS
 
+# What a login prints of itself stands before it.
+BEGINS = "avic: the answer begins here"
 VERMAGIC = re.compile(rb"vermagic=([^\0]*)")
 JOB = "/run/avic"
 WORK = f"{JOB}/work"
@@ -31,6 +36,10 @@ CONNECT = (
     "-o", "ControlPath=none",
     "-o", "ForwardAgent=no",
 )  # fmt: skip
+
+
+# The most that a login may say of itself.
+LINE, LINES = 4096, 1000
 
 
 class Host:
@@ -58,22 +67,43 @@ class Host:
         """
         try:
             result = subprocess.run(
-                self.command(text), input=data, stdout=subprocess.PIPE, timeout=seconds
+                self.command(f"echo '{BEGINS}'\n{text}"), input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess([], 255, "")
-        lines = result.stdout.decode(errors="replace").strip().splitlines()
-        output = "\n".join(printable(line) for line in lines)
-        return subprocess.CompletedProcess([], result.returncode, output)
+        tell(result.stderr)
+        answer = result.stdout.partition(f"{BEGINS}\n".encode())[2]
+        return subprocess.CompletedProcess([], result.returncode, harmless(answer))
 
     def fetch(self, text: str, limit: int) -> bytes | None:
         """What text prints, if it succeeds and that is no more than `limit` bytes."""
-        with subprocess.Popen(self.command(text), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        command = self.command(f"echo '{BEGINS}'\n{text}")
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, stdin=subprocess.DEVNULL) as process,
+        ):
             assert process.stdout
+            greeting = iter(lambda: process.stdout.readline(LINE), b"")  # type: ignore[union-attr]
+            if not any(line.rstrip() == BEGINS.encode() for line in itertools.islice(greeting, LINES)):
+                process.kill()
             data = process.stdout.read(limit + 1)
             if len(data) > limit:
                 process.kill()
-        return None if process.returncode else data
+            process.wait()
+            said.seek(0)
+            tell(said.read(LINE * LINES))
+        return None if process.returncode or len(data) > limit else data
+
+
+def harmless(said: bytes) -> str:
+    """What a machine has printed, for a terminal."""
+    return "\n".join(printable(line) for line in said.decode(errors="replace").strip().splitlines())
+
+
+def tell(said: bytes) -> None:
+    """Show what a machine has said on its stderr."""
+    if text := harmless(said):
+        print(text, file=sys.stderr)
 
 
 def script(name: str, *arguments: str) -> str:
@@ -93,8 +123,10 @@ def files_of(data: bytes) -> dict[str, bytes]:
 
     Raises tarfile.TarError if it is none.
     """
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return {each.name: opened.read() for each in tar if each.isreg() and (opened := tar.extractfile(each))}
+    # Not packed, and without holes: it is no more than what came.
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        files = [each for each in tar if each.isreg() and not each.issparse()]
+        return {each.name: opened.read() for each in files if (opened := tar.extractfile(each))}
 
 
 def refused(asked: str) -> dict[str, str]:

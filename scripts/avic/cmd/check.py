@@ -35,7 +35,7 @@ from avic.base import BASE
 from avic.paths import CACHE, TOP
 from avic.exact import tree_aside
 from avic.findings import BROKE, Finding, Places, more, of_checkpatch, of_spatch
-from avic.build import Tree, fragments
+from avic.build import Tree, fragments, offline
 from avic.kbuild import Build, CouldNot, Tools
 from avic.ktap import Result
 from avic.patch import Patch
@@ -232,7 +232,7 @@ class Check:
 
         def run() -> list[Finding]:
             command = [
-                "perl", "scripts/checkpatch.pl", *gate.arguments, "--terse", "--show-types", str(path),
+                *offline(), "perl", "scripts/checkpatch.pl", *gate.arguments, "--terse", "--show-types", str(path),
             ]  # fmt: skip
             output = ran(command, self.tree.path, (0, 1))
             log.write_text(f"$ {' '.join(command)}\n{output}")

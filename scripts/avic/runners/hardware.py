@@ -165,6 +165,8 @@ class Job:
                 self.host.command(remote.script("attend", self.token, str(offset))),
                 stdin=subprocess.PIPE,
                 stdout=log,
+                # A connection that is lost is said by follow().
+                stderr=subprocess.DEVNULL,
             )
         threading.Thread(target=self.keep_lease, args=[self.attend], daemon=True).start()
 
@@ -180,7 +182,7 @@ class Job:
 
     def preflight(self) -> None:
         """Show what the machine has; exits if something is missing."""
-        result = self.host.run(remote.script("preflight"))
+        result = self.host.run(self.ours(remote.script("preflight")))
         (self.out / "preflight").write_text(result.stdout + "\n")
         for line in result.stdout.splitlines():
             say(f"{self.host}: {line}")
@@ -196,7 +198,7 @@ class Job:
     def send(self, data: bytes) -> None:
         """Send the bundle and the sign to begin."""
         text = f"mkdir {WORK}/root && {WORK}/bin/tar -x -f - -C {WORK}/root && : >{JOB}/go"
-        if self.host.run(text, data).returncode:
+        if self.host.run(self.ours(text), data).returncode:
             fail(1, f"{self.host}: the bundle did not get there: see above")
 
     def state(self) -> str:
@@ -392,7 +394,7 @@ def boot_there(job: Job, out: Path, bundle: Path, root: Path) -> None:
         (boot / "initramfs").symlink_to(root.parent / "initramfs")
         say(f"{job.host}: sending kernel and initramfs")
         text = f"mkdir {WORK}/root && {WORK}/bin/tar -x -f - -C {WORK}/root --strip-components=1"
-        if job.host.run(text, archive((boot, "boot"))).returncode:
+        if job.host.run(job.ours(text), archive((boot, "boot"))).returncode:
             fail(1, f"{job.host}: kernel and initramfs did not get there: see above")
         serial = subprocess.Popen(
             os.environ["SERIAL"], shell=True, stdin=subprocess.DEVNULL, stdout=console,
@@ -403,7 +405,7 @@ def boot_there(job: Job, out: Path, bundle: Path, root: Path) -> None:
             if device := os.environ.get("VFIO"):
                 words.append(f"VFIO_SELFTESTS_BDF={device}")  # init's environment
             say(f"{job.host}: booting the bundle's kernel: {' '.join(words)}")
-            if job.host.run(remote.script("boot", *words)).returncode not in (0, 255):
+            if job.host.run(job.ours(remote.script("boot", *words))).returncode not in (0, 255):
                 fail(1, f"{job.host} does not boot another kernel: see above")
             job.away = limit + BOOT_SECONDS
             what = read_serial(job, out, plan)
