@@ -138,6 +138,8 @@ class Mirror(Server):
         )
         self.publish()
 
+    date = "Fri, 20 Nov 2026 00:00:00 UTC"
+
     def publish(self) -> None:
         """Write and sign the lists."""
         suite = self.www / "debian/dists/bookworm"
@@ -146,7 +148,7 @@ class Mirror(Server):
             lists["main/binary-amd64/Packages"], mtime=0
         )
         release = "Origin: Debian\nSuite: stable\nCodename: bookworm\nArchitectures: amd64\n"
-        release += "Components: main\nDate: Fri, 20 Nov 2026 00:00:00 UTC\nSHA256:\n"
+        release += f"Components: main\nDate: {self.date}\nSHA256:\n"
         for name, data in lists.items():
             (suite / name).parent.mkdir(parents=True, exist_ok=True)
             (suite / name).write_bytes(data)

@@ -173,6 +173,19 @@ class FetchDebian(Fetched):
         (self.mirror.www / "debian/dists/bookworm/InRelease").unlink()
         self.refused("fetch", 1, "reading Debian's package lists", UPDATE="1")
 
+    def test_lists_that_the_machines_settings_would_believe(self) -> None:
+        """Without a signature from the first time on, and of a day that is still to come."""
+        conf = self.root / "apt/apt.conf"
+        conf.write_text(conf.read_text() + (
+            'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\nAcquire::Check-Date "false";\n'
+        ))  # fmt: skip
+        signed = self.mirror.www / "debian/dists/bookworm/InRelease"
+        signed.rename(signed.with_suffix(".away"))
+        self.refused("fetch", 1, "reading Debian's package lists")
+        self.mirror.date = "Thu, 20 Nov 2087 00:00:00 UTC"
+        self.mirror.publish()
+        self.refused("fetch", 1, "reading Debian's package lists")
+
     def test_what_moved(self) -> None:
         for package, version in (("1.5", "1.5.2-1"), ("1.5", "1.5.10-1"), ("1.4", "1.4.9-1"), ("1.6", "1.6.1-1")):
             self.mirror.packages.append(

@@ -333,6 +333,13 @@ class Job(unittest.TestCase):
         self.assertIn("done: restored\nmark: \n", said)
         self.assertIn("Bail out! error: ktap has 16000000 bytes, and is cut off", said)
 
+    def test_no_disk_can_be_opened(self) -> None:
+        """Where this machine has one below /dev: it is /dev/null there."""
+        if not (disk := subprocess.check_output("find /dev -xdev -type b | head -n 1", shell=True, text=True).strip()):
+            self.skipTest("this machine has no block device")
+        said = self.machine(BEGIN + LEASE + END, f"stat -c '%t:%T' {disk}; echo '# plan done'")
+        self.assertIn("ktap: 1:3\n", said)
+
     def test_no_disk_is_written_to(self) -> None:
         """Nothing outside of the job's own memory can be written to, and a core file never is."""
         plan = f"ulimit -c; echo y >{self.folder}/written; echo '# plan done'"
