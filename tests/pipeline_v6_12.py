@@ -117,14 +117,17 @@ class Pipeline(Machine):
             stderr=subprocess.PIPE,
             text=True,
         )
+        place = None
         for line in process.stderr:
+            # Another run on this machine has one of its own.
+            place = place or re.search(r"logs: (/\S+/run/\.new\.\w+)/", line)
             if "tests on stack" in line:
                 break
         time.sleep(3)
         os.killpg(process.pid, signal.SIGINT)
         self.assertEqual(process.wait(timeout=60), 130)
         process.stderr.close()
-        self.assertEqual(list((CACHE / "run").glob(".new.*")), [])
+        self.assertFalse(os.path.exists(place[1]))
         left = subprocess.run(["pgrep", "--list-full", "--session", str(process.pid)], stdout=subprocess.PIPE)
         self.assertEqual(left.stdout, b"")
 

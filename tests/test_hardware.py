@@ -191,7 +191,7 @@ class Connection(unittest.TestCase):
         host = self.here()
 
         def command(text: str) -> list[str]:
-            return ["sh", "-c", f"echo 'Welcome!'; printf '\\033[2Jto you' >&2; {text}"]
+            return ["sh", "-c", f"echo 'Welcome!'; printf 'no end'; printf '\\033[2Jto you' >&2; {text}"]
 
         self.enterContext(mock.patch.object(host, "command", command))
         return host
@@ -210,6 +210,14 @@ class Connection(unittest.TestCase):
         flags = re.search(r"(?m)^flags[^:]*: (.*)", Path("/proc/cpuinfo").read_text())
         self.assertEqual(shown.getvalue().splitlines()[0], flags[1] if flags else "")
         self.assertEqual(said.getvalue(), "?[2Jto you\n" * 4)
+
+    def test_a_login_that_refuses(self) -> None:
+        """What it says is shown, and nothing was carried out, whatever its exit status."""
+        host, said = self.here(), io.StringIO()
+        with mock.patch.object(host, "command", lambda text: ["sh", "-c", "echo 'Please login as admin'"]):
+            with contextlib.redirect_stderr(said):
+                done = host.run("true")
+        self.assertEqual((done.returncode, done.stdout, said.getvalue()), (255, "", "Please login as admin\n"))
 
     def test_it_lends_the_machine_nothing(self) -> None:
         """No agent, no shared connection, and a name that is no option."""

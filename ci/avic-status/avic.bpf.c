@@ -30,7 +30,7 @@ char LICENSE[] SEC("license") = "GPL";
 /* Files of VMs and vCPUs have these; 0 until the first one was found, by its name. */
 __u64 vm_fops, vcpu_fops;
 
-/* The local APIC's registers, by their offsets in units of 16. */
+/* Bit N: the local APIC has a register at offset 16 * N. */
 const volatile __u64 registers;
 
 /* Who reads the iterator, as the kernel numbers processes. */

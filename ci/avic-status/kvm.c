@@ -511,7 +511,7 @@ static bool is_gone(uint32_t thread)
 
 static bool made_by(const struct record *record)
 {
-	return !syscall(SYS_tgkill, record->tgid, record->owner, 0) || errno != ESRCH;
+	return record->owner > 0 && (!syscall(SYS_tgkill, record->tgid, record->owner, 0) || errno != ESRCH);
 }
 
 /* A VM's and a vCPU's file may be open in several processes: the one that made the VM counts. */

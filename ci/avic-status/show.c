@@ -185,7 +185,7 @@ static const char *vm_state(const struct vm *vm)
 	return on == vm->vcpus_count ? (on ? "on" : "allowed") : on ? "partly" : "off";
 }
 
-/* Fewer names than that of registers, and of causes. */
+/* There are fewer registers than that, and fewer causes. */
 #define NAMES_MAX 64
 
 /* Calls what it is given for each register or cause of a vCPU's counts, added up by name. */

@@ -159,7 +159,7 @@ void judge_vcpu(struct vcpu *vcpu, const struct vm *vm);
 
 /* ---- show.c: both ways to print it ---- */
 
-/* The local APIC's registers, by their offsets in units of 16. */
+/* Bit N: the local APIC has a register at offset 16 * N. */
 uint64_t known_registers(void);
 void show_host(FILE *out, const struct host *host);
 /* all: what does not change, too. */

@@ -188,7 +188,12 @@ def pinned(source: Path = SOURCE) -> Path:
         say(f"fetching kvm-unit-tests {commit[:12]} from {address}")
         with replaced(folder) as new:
             git(new, "init", "--quiet")
-            got = git(new, "fetch", "--quiet", "--depth=1", address, commit, check=False)
+            # Not by git(), which no signal ends.
+            slow = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
+            got = subprocess.run(
+                ["git", "-C", new, *slow, "fetch", "--quiet", "--depth=1", address, commit],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            )  # fmt: skip
             if got.returncode:
                 why = " ".join(got.stderr.split())
                 fail(1, f"kvm-unit-tests can't be had from {address}: {why}: KUT=FOLDER takes a checkout of your own")

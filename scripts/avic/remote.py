@@ -69,10 +69,15 @@ class Host:
             result = subprocess.run(
                 self.command(f"echo '{BEGINS}'\n{text}"), input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds
             )
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
+            tell(error.stderr or b"")
             return subprocess.CompletedProcess([], 255, "")
         tell(result.stderr)
-        answer = result.stdout.partition(f"{BEGINS}\n".encode())[2]
+        greeting, begins, answer = result.stdout.partition(f"{BEGINS}\n".encode())
+        if not begins:
+            # Nothing was carried out: what the login says may be why.
+            tell(greeting)
+            return subprocess.CompletedProcess([], 255, "")
         return subprocess.CompletedProcess([], result.returncode, harmless(answer))
 
     def fetch(self, text: str, limit: int) -> bytes | None:
@@ -84,7 +89,7 @@ class Host:
         ):
             assert process.stdout
             greeting = iter(lambda: process.stdout.readline(LINE), b"")  # type: ignore[union-attr]
-            if not any(line.rstrip() == BEGINS.encode() for line in itertools.islice(greeting, LINES)):
+            if not any(line.rstrip().endswith(BEGINS.encode()) for line in itertools.islice(greeting, LINES)):
                 process.kill()
             data = process.stdout.read(limit + 1)
             if len(data) > limit:

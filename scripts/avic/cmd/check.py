@@ -141,7 +141,7 @@ def version(tool: str) -> str:
 def ran(command: list[str], cwd: Path, good: tuple[int, ...] = (0,)) -> str:
     """Run a tool and return what it prints; raises CouldNot if it did not finish."""
     status, output, complaints = Tools.run(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*offline(), *command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     lines = complaints.strip().split("\n")
     broke = [line for line in lines if BROKE.search(line)]
@@ -232,7 +232,7 @@ class Check:
 
         def run() -> list[Finding]:
             command = [
-                *offline(), "perl", "scripts/checkpatch.pl", *gate.arguments, "--terse", "--show-types", str(path),
+                "perl", "scripts/checkpatch.pl", *gate.arguments, "--terse", "--show-types", str(path),
             ]  # fmt: skip
             output = ran(command, self.tree.path, (0, 1))
             log.write_text(f"$ {' '.join(command)}\n{output}")

@@ -123,11 +123,13 @@ def depends(program: Path, place: Path) -> str:
     """The Depends line for a program by what it is linked with here, '' for a static one; place: an empty folder."""
     if os.environ.get("STATIC"):
         return ""
+    if not shutil.which("dpkg-shlibdeps"):
+        fail(2, "no dpkg-shlibdeps: apt-get install dpkg-dev")
     (place / "debian").mkdir()
     (place / "debian/control").write_text("Source: avic-status\n\nPackage: avic-status\nArchitecture: any\n")
     said = subprocess.run(["dpkg-shlibdeps", "-O", program], cwd=place, capture_output=True, text=True)
     if said.returncode:
-        fail(1, f"dpkg-shlibdeps can't tell what {program} needs: apt-get install dpkg-dev", said.stderr)
+        fail(1, f"dpkg-shlibdeps can't tell which packages {program} needs: see below; STATIC=1 needs none", said.stderr)
     return f"Depends: {said.stdout.strip().removeprefix('shlibs:Depends=')}\n"
 
 

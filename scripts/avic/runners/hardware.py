@@ -61,7 +61,7 @@ PANICS = ["panic=10", "softlockup_panic=1", "hung_task_panic=1", "nmi_watchdog=p
 LOST_SECONDS = LEASE_SECONDS + BOOT_SECONDS
 # To restore itself a machine needs no longer.
 STOP_SECONDS = 360
-# More than a machine's logs may have: `log_bytes` in ci/hardware/supervise, twice, and pstore.
+# More than a machine's logs may have: `log_bytes` in ci/hardware/lib.sh, twice, and pstore.
 RESULT_BYTES = 64 << 20
 BOOT_ID = re.compile(r"(?m)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 # Memory for the biggest selftest, beside the bundle.
