@@ -370,8 +370,26 @@ class Driver(unittest.TestCase):
             self.job.preflight()
             hardware.boot_there(self.job, self.folder, self.folder, self.folder)
         self.assertEqual(len(asked), 4)
+        # A kernel that stands still there has to reboot by itself, and Ctrl-C waits for nothing meanwhile.
+        self.assertIn("panic=10 softlockup_panic=1 hung_task_panic=1 nmi_watchdog=panic", asked[-1])
+        self.assertGreater(self.job.away, 0)
         for text in asked:
             self.assertIn(f'= {self.job.token} ] && {{', text)
+
+    def test_ctrl_c_while_the_machine_is_away(self) -> None:
+        """It runs another kernel, and nobody there would hear of it: nothing is waited for."""
+        self.job.away = 300
+        with mock.patch.object(self.job.host, "run") as run, mock.patch("builtins.print") as said:
+            self.job.stop("stopped by the driver")
+        self.assertEqual((run.call_count, self.clock.now), (0, 0))
+        self.assertIn("reboots into its own in 300 s", said.call_args[0][0])
+
+    def test_power(self) -> None:
+        """POWER= is carried out, and the machine waited for; without it a person is told."""
+        for power, back, want in ((f"touch {self.folder}/cycled", True, True), ("false", True, False), ("", True, False)):
+            with self.subTest(power), mock.patch.object(hardware, "POWER", power), mock.patch.object(hardware, "came_back", return_value=back):
+                self.assertEqual(hardware.power_cycle(self.job), want)
+        self.assertTrue((self.folder / "cycled").exists())
 
     def test_what_it_asks_for_is_its_own_jobs(self) -> None:
         (self.folder / "token").write_text(f"{self.job.token}\n")

@@ -56,7 +56,11 @@ rmmod() {
 	[ ! -e "$T/used" ] && [ -d "/sys/module/$1" ] && rm -r "/sys/module/$1"
 }
 insmod() { :; }
-bind() { [ ! -e "$T/bind" ] || sleep 1000; }
+pci=$T/pci
+bind() {
+	[ ! -e "$T/bind" ] || sleep 1000
+	echo "$1|$2" >>"$T/bound"
+}
 grep() {
 	[ "$1" != -rs ] || busybox cat "$T/setting" 2>/dev/null
 	busybox grep "$@"
@@ -113,7 +117,7 @@ class Job(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="avic-job.", dir="/var/tmp"))
         self.addCleanup(shutil.rmtree, self.folder)
-        for name in ("module", "usr", "bin", "bundle", "want"):
+        for name in ("module", "usr", "bin", "bundle", "want", "pci"):
             (self.folder / name).mkdir()
         shutil.copytree(TOP / "ci/hardware", self.folder / "hardware")
         with (self.folder / "hardware/lib.sh").open("a") as lib:
@@ -197,6 +201,16 @@ class Job(unittest.TestCase):
         said = self.machine(BEGIN + "ls /sys/module | sed 's/^/before: /'\n" + kill + TAKE + "; ls /sys/module", "echo x; sleep 100")
         self.assertNotIn("before: kvm_amd", said)
         self.assertTrue(said.endswith("\nkvm\nkvm_amd\n"), said)
+
+    def test_a_device_goes_back_to_its_driver(self) -> None:
+        device = self.folder / "pci/0000:00:04.0"
+        device.mkdir()
+        (device / "driver_override").write_text("(null)\n")
+        (device / "driver").symlink_to("../../../bus/pci/drivers/igb")
+        (self.folder / "want/vfio").write_text("0000:00:04.0\n")
+        said = self.machine(BEGIN + LEASE + END)
+        self.assertIn("done: restored\n", said)
+        self.assertEqual((self.folder / "bound").read_text(), "vfio-pci|vfio-pci\n|igb\n")
 
     @slow
     def test_a_device_that_hangs(self) -> None:
