@@ -58,6 +58,10 @@ class Host:
         """A command line that has the machine's sh carry out text."""
         return [*self.ssh, f"sh -c {shlex.quote(text)}"] if self.name else ["sh", "-c", text]
 
+    def question(self, text: str) -> list[str]:
+        """As command(), with BEGINS before what text prints."""
+        return self.command(f"echo '{BEGINS}'\n{text}")
+
     def run(
         self, text: str, data: bytes = b"", seconds: float = 600
     ) -> subprocess.CompletedProcess[str]:
@@ -67,7 +71,7 @@ class Host:
         """
         try:
             result = subprocess.run(
-                self.command(f"echo '{BEGINS}'\n{text}"), input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds
+                self.question(text), input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds
             )
         except subprocess.TimeoutExpired as error:
             tell(error.stderr or b"")
@@ -82,10 +86,9 @@ class Host:
 
     def fetch(self, text: str, limit: int) -> bytes | None:
         """What text prints, if it succeeds and that is no more than `limit` bytes."""
-        command = self.command(f"echo '{BEGINS}'\n{text}")
         with (
             tempfile.TemporaryFile() as said,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, stdin=subprocess.DEVNULL) as process,
+            subprocess.Popen(self.question(text), stdout=subprocess.PIPE, stderr=said, stdin=subprocess.DEVNULL) as process,
         ):
             assert process.stdout
             greeting = iter(lambda: process.stdout.readline(LINE), b"")  # type: ignore[union-attr]
