@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from project import TOP
 from avic import ktap
@@ -295,6 +296,48 @@ class Boots(unittest.TestCase):
                     status = "fail" if row.before == number else "pass"
                     boot.note(Result(evidence.lane(number), row.proof.name, status))
             self.assertIsNone(boot.once_more(), boot.name)
+
+
+class Order(unittest.TestCase):
+    """Which machines run, and when."""
+
+    def test_a_long_one_keeps_nobody_waiting(self) -> None:
+        """It begins first; beside it all others run, one after the other."""
+        begun, left = [], {"long": 9, "middle": 2, "short": 1, "shortest": 0}
+
+        class Machine:
+            def __init__(self, image: Path, plan: Plan, place: Path) -> None:
+                self.name = place.name.partition(".")[2]
+                self.plan = plan
+
+            def start(self) -> None:
+                begun.append(self.name)
+
+            def over(self) -> bool:
+                left[self.name] -= 1
+                return left[self.name] < 0
+
+            def finish(self) -> Path:
+                return Path()
+
+            def results(self) -> list[Result]:
+                return []
+
+            def stop(self) -> None:
+                raise AssertionError("a machine is left")
+
+        def boot(name: str, cases: int) -> evidence.Boot:
+            test = evidence.Test("t", 120, ["./t"])
+            found = evidence.Boot(name, {}, kind({}, {}))
+            found.image = lambda folder: folder
+            found.plan = lambda: Plan([], [evidence.Lane("l", "l", [], [test] * cases)], [])
+            return found
+
+        boots = [boot("short", 1), boot("long", 95), boot("shortest", 0), boot("middle", 7)]
+        with mock.patch.object(evidence, "Run", Machine), mock.patch.object(evidence.time, "sleep"):
+            ended = [each.name for each in evidence.run(boots, Path("place"))]
+        self.assertEqual(begun, ["long", "middle", "short", "shortest"])
+        self.assertEqual(ended[-1], "long")
 
 
 class Verdict(unittest.TestCase):

@@ -134,6 +134,10 @@ class Run:
             put(self.aside, self.done)
         return self.done
 
+    def over(self) -> bool:
+        """Whether finish() would not wait."""
+        return not self.process or self.process.poll() is not None
+
     def stop(self) -> None:
         """End the runner if it still runs."""
         if self.process and self.process.poll() is None:

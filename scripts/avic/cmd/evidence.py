@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -246,6 +247,11 @@ class Boot:
         return Plan(self.kind.machine.split(), lanes, parts_of(self.kind.variant)[1])
 
     @property
+    def seconds(self) -> int:
+        """How long it may take."""
+        return sum(test.seconds for test in self.plan().tests)
+
+    @property
     def mark(self) -> str:
         """What the names of its tests end in."""
         return f"@{self.tries}" if self.tries > 1 else ""
@@ -338,7 +344,8 @@ def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
 
     What did not fail on the level before its fix is run again, TRIES times in all.
     """
-    waiting = list(boots)
+    # The longest first, so that none runs alone at the end.
+    waiting = sorted(boots, key=lambda boot: boot.seconds, reverse=True)
     running: list[tuple[Boot, Run]] = []
     try:
         while waiting or running:
@@ -349,7 +356,10 @@ def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
                 started = Run(image, boot.plan(), place / name)
                 running.append((boot, started))
                 started.start()
-            boot, started = running.pop(0)
+            while not (ended := [each for each in running if each[1].over()]):
+                time.sleep(0.2)
+            running.remove(ended[0])
+            boot, started = ended[0]
             boot.logs = started.finish()
             wants = {test.name: test.wants for test in started.plan.tests}
             for result in sorted(started.results(), key=lambda result: result.name.startswith("(")):
@@ -414,18 +424,20 @@ def collect(repo: Path, wanted: set[str]) -> Iterator[tuple[str, bool]]:
         if not wanted:
             yield f"    {slug:25} left out here, {why}", False
     stands: dict[str, dict[int, int]] = {}
-    ran = []
+    machines, ran = [], []
     for variant in dict.fromkeys(row.proof.variant for row in rows):
         these = [row for row in rows if row.proof.variant == variant]
-        stands[variant], machines = prepare(repo, variant, these, bool(wanted))
-        told: set[int] = set()
-        with aside(CACHE / "run") as place:
-            for boot in run(machines, place):
-                ran.append(boot)
-                for row in these:
-                    if id(row) not in told and row.complete(stands[variant]):
-                        told.add(id(row))
-                        yield row.text(stands[variant]), bool(row.problems(stands[variant]))
+        stands[variant], its_machines = prepare(repo, variant, these, bool(wanted))
+        machines += its_machines
+    told: set[int] = set()
+    with aside(CACHE / "run") as place:
+        for boot in run(machines, place):
+            ran.append(boot)
+            for row in rows:
+                here = stands[row.proof.variant]
+                if id(row) not in told and row.complete(here):
+                    told.add(id(row))
+                    yield row.text(here), bool(row.problems(here))
     if not wanted:
         what = {"stack": stack_of(repo), **made_with()}
         store(kept("evidence"), what, rows, stands, ran)
