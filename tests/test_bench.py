@@ -23,11 +23,13 @@ LINES = {
     "storm": [["2", "50", "10"], ["5", "50", "10"], ["64", "10", "10"]],
     "instructions": [["vm_life", "split", "4"], ["software_irqs", "pit", "2", "20"], ["software_irqs", "xen", "2", "20"]],
     "ga_log": [["1", "50"], ["100", "50"]],
+    "irqs_off": [["1", "4"], ["50", "4"], ["200", "4"]],
 }
 # What the plan has beside the lines.
 PROGRAMS = {
     "windows": ["irqwin_flips"], "vms": ["vm_life"], "common": ["common_path"], "inhibited": ["software_irqs"],
     "storm": ["irq_storm"], "instructions": ["vm_life", "software_irqs"], "ga_log": [],
+    "irqs_off": ["ga_log"],
 }  # fmt: skip
 
 
@@ -309,6 +311,32 @@ class GaLog(unittest.TestCase):
                 bench.GaLog().read(LINES["ga_log"][0], cut)
 
 
+class IrqsOff(unittest.TestCase):
+    def test_table(self) -> None:
+        rows = cells("irqs_off")
+        self.assertEqual(rows[0], ["VMs", "vCPUs each", "base", "stack"])
+        self.assertEqual(rows[3], ["200", "4", "1727..2404", "61..68"])
+
+    def test_stack_as_it_is_is_not_red(self) -> None:
+        self.assertEqual([bench.IrqsOff().problems(line) for line in measured("irqs_off")], [[], [], []])
+
+    def test_walk_with_irqs_off_is_red(self) -> None:
+        """The stack's worker takes that many instructions for 200 VMs; in both rounds."""
+        line = measured("irqs_off")[2]
+        walk = 4840
+        for counts, problems in zip(
+            line.counts["stack"], ([], ["4840 thousand instructions with IRQs off on the stack, 1727..2404 on the base"])
+        ):
+            counts["longest"] = walk
+            self.assertEqual(bench.IrqsOff().problems(line), problems)
+
+    def test_what_is_cut_is_no_figure(self) -> None:
+        whole = logs("irqs_off", "stack")["irqs_off-1-4.1"]
+        for cut in ([], whole[:3], whole[:1]):
+            with self.assertRaises(ValueError):
+                bench.IrqsOff().read(LINES["irqs_off"][0], cut)
+
+
 class Files(unittest.TestCase):
     def refused(self, name: str, text: str) -> str:
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(bench, "FOLDER", Path(folder)):
@@ -351,6 +379,9 @@ class Files(unittest.TestCase):
         for line in ("0 50", "10001 50", "1 0", "1 1001", "1", "one 50"):
             with self.subTest(line):
                 self.assertIn("want 'VMS ENTRIES'", self.refused("ga_log", line + "\n"))
+        for line in ("0 4", "1001 4", "1 0", "1 9", "1", "one 4"):
+            with self.subTest(line):
+                self.assertIn("want 'VMS VCPUS'", self.refused("irqs_off", line + "\n"))
 
 
 class Verb(unittest.TestCase):

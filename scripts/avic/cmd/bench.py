@@ -16,6 +16,7 @@ windows: flips of the VM's inhibit of AVIC per 1,000 ExtINTs, each with an IRQ w
 vms: what KVM allocates when a VM and its vCPUs are made and closed.
 instructions: how many the CPU executes for what `vms` and `inhibited` do.
 ga_log: how many the host executes for an entry of the IOMMU's GA Log, and for an overflow.  Takes long.
+irqs_off: how many it executes at a time with IRQs off while that log overflows, at most.  Takes long, and other kernels.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Bench:
     programs: Sequence[str] = ()
     features: Sequence[str] = (MODEL,)  # of its machine
     qemu = ""  # in place of QEMU=
+    config = "emulator"  # of its kernel
     seconds = SECONDS  # for a line
 
     def command(self, words: list[str]) -> list[str]:
@@ -82,8 +84,12 @@ class Bench:
         return True
 
     def machine(self, level: str) -> str:
-        """The name of a level's machine, which benches with the same features and QEMU share."""
-        words = [*(word for word in self.features if word != MODEL), *(["icount"] if self.qemu else [])]
+        """The name of a level's machine, which benches with the same features, QEMU and kernel share."""
+        words = [
+            *(word for word in self.features if word != MODEL),
+            *(["icount"] if self.qemu else []),
+            *(word for word in [self.config] if word != Bench.config),
+        ]  # fmt: skip
         return ".".join([level, *words])
 
     @property
@@ -505,6 +511,48 @@ class GaLog(Bench):
         return []
 
 
+class IrqsOff(Bench):
+    """bench/irqs_off."""
+
+    name, title = "irqs_off", "the most instructions with IRQs off while the GA Log overflows, in thousands"
+    form = "VMS VCPUS"
+    head = ("VMs", "vCPUs each", "base", "stack")
+    columns = ("base", "stack")
+    programs = ("irqs_off", "ga_log")
+    features = (MODEL, "iommu")
+    qemu = ICOUNT
+    config = "irqsoff"
+    seconds = 900
+    slack = 1.5  # of the longest of all that the kernel does meanwhile
+
+    def command(self, words: list[str]) -> list[str]:
+        vms, vcpus = words
+        if not 0 < int(vms) <= 1000 or not 0 < int(vcpus) <= 8:
+            raise ValueError
+        return ["./irqs_off", "DEVICE", vms, "1", vcpus]
+
+    def read(self, words: list[str], log: list[str]) -> dict[str, int]:
+        found = re.search(r"^IRQs off (\d+)$", "\n".join(log), re.MULTILINE)
+        if not found:
+            raise ValueError(log[0] if log else "it said nothing")
+        return {"longest": int(found[1])}
+
+    def rows(self, line: Measured) -> list[list[str]]:
+        return [[*line.words, *(span(self.longest(line, column)) for column in self.columns)]]
+
+    @staticmethod
+    def longest(line: Measured, column: str) -> list[int]:
+        """That of each round."""
+        return [counts["longest"] for counts in line.counts[column]]
+
+    def problems(self, line: Measured) -> list[str]:
+        """It must not grow with the VMs, as waking all vCPUs with IRQs off would have it."""
+        stack, base = (self.longest(line, column) for column in ("stack", "base"))
+        if min(stack) > max(base) * self.slack:
+            return [f"{span(stack)} thousand instructions with IRQs off on the stack, {span(base)} on the base"]
+        return []
+
+
 def walk(vcpus: int, percent: int, extints: int) -> tuple[int, int]:
     """What tests/guest/irq_storm.c draws: the interrupts that come while the ExtINT waits, and while anything waits."""
     state = own = every = 0
@@ -547,7 +595,7 @@ def rounded(number: float) -> str:
 
 
 BENCHES: dict[str, Bench] = {
-    bench.name: bench for bench in (Windows(), Vms(), Common(), Inhibited(), Storm(), Instructions(), GaLog())
+    bench.name: bench for bench in (Windows(), Vms(), Common(), Inhibited(), Storm(), Instructions(), GaLog(), IrqsOff())
 }
 
 
@@ -585,7 +633,9 @@ def measure(repo: Path, benches: list[Bench], level: str) -> Benches:
         ]  # fmt: skip
         if not tests:
             continue
-        boot = machines.setdefault(bench.machine(levels[where]), Boot(levels[where], [], [], bench.features, bench.qemu))
+        boot = machines.setdefault(
+            bench.machine(levels[where]), Boot(levels[where], [], [], bench.features, bench.qemu, bench.config)
+        )
         lane = next((each for each in boot.lanes if each.name == parameter), None)
         if not lane:
             lane = Lane(parameter, levels[where], [parameter])
