@@ -55,6 +55,9 @@ threads: setup ## the stack's own code with real threads, watched by ThreadSanit
 fuzz: setup ## VMs to which anything may happen in any order, on base and stack; what fails is shrunk
 	@scripts/fuzz
 
+inject: setup ## VMs in whose making each allocation fails once, on base and stack, and what they leave behind
+	@scripts/inject
+
 avic-status: setup ## build/avic-status: a tool for live hosts, that says whether AVIC is on, and why not
 	@scripts/status
 
@@ -85,4 +88,4 @@ clean: ## sizes of what the cache holds; removes what no base needs
 setup: ## Debian packages; installs as root, else prints the command
 	@scripts/setup
 
-.PHONY: help run report shell bench stick test check allmodconfig mutants models threads fuzz avic-status deb fetch moved fit-all apply port refresh clean setup test-quick
+.PHONY: help run report shell bench stick test check allmodconfig mutants models threads fuzz inject avic-status deb fetch moved fit-all apply port refresh clean setup test-quick

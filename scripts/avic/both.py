@@ -32,7 +32,7 @@ class Boot:
     """A machine: the level of its kernel, and what it runs.
 
     programs: of tests/guest, all that the tests need.  features: of the CPU, beside AVIC, a word for its model that the
-    emulator knows (a Zen 1 if there is none), and `iommu`.  qemu: in place of QEMU=.
+    emulator knows (a Zen 1 if there is none), and `iommu`.  qemu: in place of QEMU=.  allowed: regexes for what is no splat.
     """
 
     level: str
@@ -41,6 +41,7 @@ class Boot:
     features: Sequence[str] = ()
     qemu: str = ""
     config: str = "emulator"
+    allowed: Sequence[str] = ()
 
     def run(self, repo: Path, name: str, place: Path) -> Run:
         """What is to be booted, with a kernel that is built for it if need be."""
@@ -48,7 +49,7 @@ class Boot:
         # A program that a test calls gets into the bundle by a test of its own only.
         self.lanes[0].tests += [Test(program, SECONDS, [f"./{program}"]) for program in self.programs if program not in named]
         bundled = image(Images(BASE, repo).image(self.level, self.config), place / f"{name}.image", self.programs)
-        return Run(bundled, Plan([*FEATURES, *self.features], self.lanes), place / name, self.qemu)
+        return Run(bundled, Plan([*FEATURES, *self.features], self.lanes), place / name, self.qemu, self.allowed)
 
 
 @dataclass

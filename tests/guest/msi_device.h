@@ -332,7 +332,7 @@ static void open_device(int eventfd)
 }
 
 /* A VM whose vCPU 1 takes the device's MSIs as this vector; both are started. */
-static struct kind start_with_device(int vector, bool x2apic)
+static inline struct kind start_with_device(int vector, bool x2apic)
 {
 	struct kind kind = kind_of(attribute("class"), attribute("vendor"));
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
