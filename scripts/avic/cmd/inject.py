@@ -10,8 +10,8 @@
 
 Boots each level with AVIC and runs tests/guest/inject.c there: an ioctl that does not work
 when it is called again, a VM that can't be used, and memory that is left behind are wrong.
-What is wrong is printed as the line that makes just this VM in `make shell
-CONFIG=inject`.  Exit status 1 if anything is wrong on the stack, or on the one level asked for.
+What is wrong is printed as the line that makes just this VM (SHARE= of
+`make shell CONFIG=inject` takes the program along).  Exit status 1 if anything is wrong on the stack, or on the one level asked for.
 """
 
 from __future__ import annotations
