@@ -358,12 +358,14 @@ class Bench(Page):
         """Each base that has nothing says so, and with what it can be had."""
         document = self.original()
         said = [" ".join(p.text().split()) for p in document.root.all("p") if "ot measured" in p.text()]
-        self.assertEqual(said, [f"? Not measured: make bench BASE={base}" for base in ("v6.1", "v6.18", "v7.2", "v7.3")])
+        # The bench irqs_off is younger than the captured figures.
+        which = {"v6.1": "", "v6.12": "irqs_off: ", "v6.18": "", "v7.2": "", "v7.3": ""}
+        self.assertEqual(said, [f"? Not measured: {benches}make bench BASE={base}" for base, benches in which.items()])
         figures = self.figures()
         del figures["tables"]["storm"], figures["tables"]["windows"]
         self.keep(figures)
         said = [" ".join(p.text().split()) for p in self.build().root.all("p")]
-        self.assertIn("? Not measured: windows, storm: make bench BASE=v6.12", said)
+        self.assertIn("? Not measured: windows, storm, irqs_off: make bench BASE=v6.12", said)
 
     def test_of_another_stack_than_the_suite(self) -> None:
         shutil.copytree(MACHINES / "report/v6.12", self.cache / "report/v6.12")
