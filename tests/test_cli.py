@@ -23,7 +23,7 @@ VERBS = sorted(
     if path.is_file() and os.access(path, os.X_OK) and path.name != "sparse"
 )  # fmt: skip
 # Those that take arguments, with one that none of them takes.
-TAKES = {"affected", "bench", "inject", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "fit-all", "models", "mutate", "release", "report", "signature", "take-report", "threads"}
+TAKES = {"affected", "bench", "build", "bundle", "check", "compare", "configure", "evidence", "export", "fit", "fit-all", "inject", "models", "mutate", "release", "report", "signature", "take-report", "threads"}
 
 
 def call(verb: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -334,7 +334,7 @@ class Order(unittest.TestCase):
             return found
 
         boots = [boot("short", 1), boot("long", 95), boot("shortest", 0), boot("middle", 7)]
-        with mock.patch.object(evidence, "Run", Machine), mock.patch.object(evidence.time, "sleep"):
+        with mock.patch.object(evidence, "Run", Machine), mock.patch("time.sleep"):
             ended = [each.name for each in evidence.run(boots, Path("place"))]
         self.assertEqual(begun, ["long", "middle", "short", "shortest"])
         self.assertEqual(ended[-1], "long")

@@ -15,7 +15,7 @@ from avic.base import BASE
 from avic.build import Images
 from avic.bundle import compile_program
 from avic.ktap import Result
-from avic.machine import Run, copy_logs, made_with, stack_of, stopped_at_the_end
+from avic.machine import Run, copy_logs, first_over, made_with, stack_of, stopped_at_the_end
 from avic.paths import CACHE, TOP
 from avic.plan import Lane, Plan, Test
 from avic.process import fail
@@ -95,8 +95,9 @@ def boots(kind: str, folder: Path, repo: Path, machines: dict[str, Boot]) -> Ite
     """
     with aside(CACHE / "run") as place, stopped_at_the_end() as runs:
         for name, boot in machines.items():
-            if len(runs) >= AT_ONCE:
-                list(runs.values())[-AT_ONCE].finish()
+            running = [run for run in runs.values() if not run.over()]
+            if len(running) >= AT_ONCE:
+                first_over(running).finish()
             runs[name] = boot.run(repo, f"{kind}.{name}", place)
             runs[name].start()
         with replaced(folder) as new:

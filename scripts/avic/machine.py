@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -148,6 +148,13 @@ class Run:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+
+
+def first_over(runs: Collection[Run]) -> Run:
+    """Wait until one of these is over, and return it."""
+    while not (over := next((run for run in runs if run.over()), None)):
+        time.sleep(0.2)
+    return over
 
 
 @contextmanager

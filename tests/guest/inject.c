@@ -229,7 +229,7 @@ int main(int argc, char **argv)
 	int one = argc > 3 ? atoi(argv[2]) : -1, n, f, status = 0, faults = 0, failed = 0, wrong = 0;
 	char what[sizeof(told->what)];
 
-	if ((argc != 2 && argc != 4) || (one >= 0 && one != 0 && atoi(argv[3]) < 1))
+	if ((argc != 2 && argc != 4) || (one > 0 && atoi(argv[3]) < 1))
 		errx(2, "usage: inject split|full|DEVICE [IOCTL FAULT]");
 	full = !strcmp(argv[1], "full");
 	if (!full && strcmp(argv[1], "split"))

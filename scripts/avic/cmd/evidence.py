@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,7 +36,7 @@ from avic.base import BASE, Base
 from avic.build import Images
 from avic.changes import ids, read_changes, unfixed
 from avic.paths import CACHE, TOP
-from avic.machine import Run, copy_logs, kept, made_with, need_qemu, stack_of
+from avic.machine import Run, copy_logs, first_over, kept, made_with, need_qemu, stack_of
 from avic.modules import MODULES, Modules, alone
 from avic.plan import Lane, Plan, Test
 from avic.process import fail, script, show
@@ -346,7 +345,7 @@ def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
     """
     # The longest first, so that none runs alone at the end.
     waiting = sorted(boots, key=lambda boot: boot.seconds, reverse=True)
-    running: list[tuple[Boot, Run]] = []
+    running: dict[Run, Boot] = {}
     try:
         while waiting or running:
             while waiting and len(running) < AT_ONCE:
@@ -354,12 +353,10 @@ def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
                 name = f"{len(waiting)}.{boot.name}"
                 image = boot.image(place / f"{name}.image")
                 started = Run(image, boot.plan(), place / name)
-                running.append((boot, started))
+                running[started] = boot
                 started.start()
-            while not (ended := [each for each in running if each[1].over()]):
-                time.sleep(0.2)
-            running.remove(ended[0])
-            boot, started = ended[0]
+            started = first_over(running)
+            boot = running.pop(started)
             boot.logs = started.finish()
             wants = {test.name: test.wants for test in started.plan.tests}
             for result in sorted(started.results(), key=lambda result: result.name.startswith("(")):
@@ -373,7 +370,7 @@ def run(boots: list[Boot], place: Path) -> Iterator[Boot]:
                 waiting.insert(0, more)
             yield boot
     finally:
-        for _, started in running:
+        for started in running:
             started.stop()
 
 
