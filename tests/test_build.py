@@ -4,6 +4,8 @@
 captured/selftests.log is the end of a log of v6.1, 6.1.192-3, less what compiled.
 """
 
+import contextlib
+import io
 import subprocess
 import tempfile
 import unittest
@@ -62,16 +64,37 @@ class Network(unittest.TestCase):
 
 
 class Level(unittest.TestCase):
-    def test_a_build_that_fails_leaves_the_tree_on_its_branch(self) -> None:
-        repo = Path(self.enterContext(tempfile.TemporaryDirectory()))
+    def setUp(self) -> None:
+        self.repo = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.git("init", "--quiet", "--initial-branch=stack")
+        for subject in ("base", "one"):
+            (self.repo / "file").write_text(f"{subject}\n")
+            self.git("add", "file")
+            self.git("-c", "user.name=-", "-c", "user.email=-", "commit", "--quiet", f"--message={subject}")
+        self.base, self.stack = (self.git("rev-parse", each) for each in ("stack~1", "stack"))
+        self.images = Images.__new__(Images)
+        self.images.repo = self.repo
 
-        def git(*command: str) -> str:
-            return subprocess.check_output(["git", "-C", repo, *command], text=True)
+    def git(self, *command: str) -> str:
+        return subprocess.check_output(["git", "-C", self.repo, *command], text=True).strip()
 
-        git("init", "--quiet", "--initial-branch=stack")
-        git("-c", "user.name=-", "-c", "user.email=-", "commit", "--quiet", "--allow-empty", "--message=base")
-        images = SimpleNamespace(repo=repo, commit=lambda level, patch: git("rev-parse", "stack").strip())
-        with self.assertRaises(KeyboardInterrupt), Images.at(images, "1", "") as commit:
-            git("checkout", "--quiet", "--detach", commit)
+    def interrupted(self, level: str) -> None:
+        """A build of a level that a signal ends."""
+        with self.assertRaises(KeyboardInterrupt), self.images.at(level, "") as commit:
+            self.images.switch(level, commit)
             raise KeyboardInterrupt
-        self.assertEqual(git("symbolic-ref", "--short", "HEAD").strip(), "stack")
+
+    def test_a_build_that_fails_leaves_the_tree_on_its_branch(self) -> None:
+        self.interrupted(self.base)
+        self.assertEqual(self.git("symbolic-ref", "--short", "HEAD"), "stack")
+        self.assertEqual((self.repo / "file").read_text(), "one\n")
+
+    def test_a_rebase_that_has_stopped_stays(self) -> None:
+        """Its commit, and what is changed there and not committed yet."""
+        self.git("checkout", "--quiet", "--detach", self.base)
+        self.interrupted(self.stack)
+        self.assertEqual((self.images.head(), (self.repo / "file").read_text()), (self.base, "base\n"))
+        (self.repo / "file").write_text("by hand\n")
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+            self.interrupted(self.stack)
+        self.assertEqual((self.images.head(), (self.repo / "file").read_text()), (self.base, "by hand\n"))

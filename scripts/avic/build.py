@@ -70,8 +70,9 @@ def jobs() -> int:
 
 @functools.cache
 def offline() -> tuple[str, ...]:
-    """What a make's command starts with, so that no Makefile or script of a tree reaches a network.
+    """What a make's command starts with, so that a Makefile or script of a tree finds no network.
 
+    It is no wall: root can get into another network namespace, and sockets in the file system stay.
     Empty, and it is said, where the machine does not let us have a network namespace.
     """
     for words in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
@@ -192,8 +193,8 @@ class Images:
         self.folder = CACHE / "build" / base.name / repo.name
         self.compiler = subprocess.check_output(["gcc", "--version"])
 
-    def image(self, level: str, config: str = "emulator", patch: str = "") -> Path:
-        """A folder with bzImage, kvm.ko, kvm-amd.ko, config and selftests/.
+    def image(self, level: str, config: str = "emulator", patch: str = "", tests: bool = True) -> Path:
+        """A folder with bzImage, kvm.ko, kvm-amd.ko, config and, if asked for, selftests/.
 
         level: base, stack, or a number: the base with as many patches.  patch: one of
         ci/races or ci/adapt, on top of it.  Exits if it does not build.
@@ -201,10 +202,10 @@ class Images:
         with self.at(level, patch) as commit:
             name = "-".join(filter(None, [level, config, patch]))
             image = self.kernel(level, config, commit, self.folder / name)
-            tests = self.tests(level, commit)
-            link = image / "selftests"
-            link.unlink(missing_ok=True)
-            link.symlink_to(tests)
+            if tests:
+                link = image / "selftests"
+                link.unlink(missing_ok=True)
+                link.symlink_to(self.tests(level, commit))
         return image
 
     def selftests(self, level: str, patch: str = "") -> Path:
@@ -216,12 +217,18 @@ class Images:
     def at(self, level: str, patch: str) -> Iterator[str]:
         """The commit of a level; nobody else switches the tree or builds from it meanwhile."""
         with locked(self.repo):
+            before = self.head()
             try:
                 yield self.commit(level, patch)
             finally:
                 # Not on a branch, a commit that the user makes there would be lost.
-                if git(self.repo, "symbolic-ref", "--quiet", "HEAD", check=False).returncode:
-                    git(self.repo, "checkout", "--quiet", "stack", check=False)
+                if self.head() != before:
+                    git(self.repo, "checkout", "--quiet", before, check=False)
+
+    def head(self) -> str:
+        """The branch that the tree is on; on none, as in a rebase that has stopped, its commit."""
+        branch = git(self.repo, "symbolic-ref", "--quiet", "--short", "HEAD", check=False).stdout.strip()
+        return branch or rev(self.repo, "HEAD")
 
     def commit(self, level: str, patch: str) -> str:
         """The commit of a level, with a patch on top if one is named."""

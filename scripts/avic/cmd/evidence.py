@@ -159,8 +159,7 @@ def build_levels(repo: Path, build: str, rows: list[Row], chosen: bool) -> dict[
 
     def image(level: str) -> Path:
         # Without selftests: each case has those of the whole stack.
-        with builds.at(level, patch) as commit:
-            return builds.kernel(level, config, commit, builds.folder / "-".join(filter(None, [level, config, patch])))
+        return builds.image(level, config, patch, tests=False)
 
     images = {"stack": image("stack")}
     builder = Modules(repo, images["stack"], build)
