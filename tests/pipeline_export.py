@@ -392,7 +392,7 @@ class Export(unittest.TestCase):
         self.am("b4")
 
     def test_b4_of_sid(self) -> None:
+        # To whom a section goes is said by the tree's get_maintainer.pl, not by b4.
         command = newest_b4()
         self.b4(command)
-        self.b4_sections(command)
         self.am(command)
