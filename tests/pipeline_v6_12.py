@@ -198,9 +198,11 @@ class Pipeline(Machine):
 
     def test_5_bench(self) -> None:
         """W2, W3, W6, L2 and irqwin-xen as counts: the rows of docs/PERFORMANCE.md that tell base from stack."""
-        # Without ga_log, which takes five minutes.
-        benches = ("windows", "vms", "common", "inhibited", "storm", "instructions")
-        rows = [" ".join(line.split()) for line in sh(TOP / "scripts/bench", *benches).splitlines()]
+        # Those whose rows are looked at; ga_log takes five minutes.
+        benches = ("windows", "vms", "common", "inhibited", "storm")
+        lines = sh(TOP / "scripts/bench", *benches).splitlines()
+        # The least of each spread: an interrupt may allocate a page in one of the rounds.
+        rows = [re.sub(r"\b(\d+)\.\.\d+\b", r"\1", " ".join(line.split())) for line in lines]
         for row in ("2 together lost after 1 1000 1000", "8 together lost after 1 250 250", "8 alone 2000 2000 2000"):
             self.assertIn(row, rows)
         for row in ("pit 4 1500 1500 1500 0 0 1000 0", "autoeoi 4 500 500 500 0 0 1000 0", "ipi running xapic npf 0 0 3000"):
