@@ -200,15 +200,15 @@ class Pipeline(Machine):
         """W2, W3, W6, L2 and irqwin-xen as counts: the rows of docs/PERFORMANCE.md that tell base from stack."""
         # Those whose rows are looked at; ga_log takes five minutes.
         benches = ("windows", "vms", "common", "inhibited", "storm")
-        lines = sh(TOP / "scripts/bench", *benches).splitlines()
-        # The least of each spread: an interrupt may allocate a page in one of the rounds.
-        rows = [re.sub(r"\b(\d+)\.\.\d+\b", r"\1", " ".join(line.split())) for line in lines]
+        rows = [" ".join(line.split()) for line in sh(TOP / "scripts/bench", *benches).splitlines()]
         for row in ("2 together lost after 1 1000 1000", "8 together lost after 1 250 250", "8 alone 2000 2000 2000"):
             self.assertIn(row, rows)
         for row in ("pit 4 1500 1500 1500 0 0 1000 0", "autoeoi 4 500 500 500 0 0 1000 0", "ipi running xapic npf 0 0 3000"):
             self.assertIn(row, rows)
-        for row in ("none create 11 9 9 ", "split vCPU 1 12 14", "xen 4 2500 2000", "8 50 % lost after 0 4.2 4.2 "):
+        for row in ("none create 11 9 9 ", "xen 4 2500 2000", "8 50 % lost after 0 4.2 4.2 "):
             self.assertTrue(any(each.startswith(row) for each in rows), rows)
+        # Pages: an interrupt may allocate one more in one of the rounds.
+        self.assertTrue(any(re.match(r"split vCPU 1 12(\.\.13)? 14\b", each) for each in rows), rows)
 
     def test_5_no_irqchip_no_tables(self) -> None:
         """L1 and L2: a VM without an in-kernel irqchip gets no AVIC tables."""
